@@ -1,0 +1,1 @@
+"""LASEM: lifelong architecture search via expectation-maximization, reproduced."""

@@ -1,0 +1,1 @@
+"""Lifelong learners: one file per method, one protocol (`base.py`)."""

@@ -1,0 +1,326 @@
+"""What a run is: frozen, validated, hashable specifications (no torch here).
+
+`RunSpec(dataset=..., method=..., ...)` fills what is not given from three independent tables
+(`presets.py`): the data set's facts, the preset's algorithm switches, the profile's scale. What is
+given explicitly always wins. `docs/implementation-details.md` lists where each switch acts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from lasem_core import presets
+from lasem_core.configs import ConfigSpace, TransferConfig, check_partition, parse_groups
+from lasem_core.errors import LasemError
+from lasem_core.presets import merge
+
+Dataset = Literal[
+    "planted",
+    "digits",
+    "cifar100",
+    "stl10",
+    "stl10-group",
+    "office-home",
+    "office-home-incremental",
+    "caltech101",
+    "folder",
+]
+Method = Literal[
+    "static",
+    "lasem",
+    "fixed-posterior",
+    "brute-force",
+    "single-task",
+    "darts",
+    "progressive",
+    "den",
+    "apd",
+    "joint",
+    "fine-tune",
+    "ewc",
+]
+Base = Literal["hps", "tf", "df-cnn", "none"]
+Preset = Literal["paper", "released"]
+Profile = Literal["smoke", "quick", "paper"]
+
+CONFIGURED_METHODS = ("static", "fixed-posterior")
+SHARING_METHODS = ("static", "lasem", "fixed-posterior", "brute-force", "darts")
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Rate = Annotated[float, Field(ge=0)]
+
+
+def _split_commas(value: object) -> object:
+    """Let `--set model.channels=8,16` mean a tuple."""
+    if isinstance(value, str) and value[:1].isdigit():
+        return [part for part in value.split(",") if part]
+    return value
+
+
+Ints = Annotated[tuple[Positive, ...], BeforeValidator(_split_commas)]
+TaskOrder = Annotated[
+    Literal["fixed", "shuffled"] | tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_commas)
+]
+
+
+class Part(BaseModel):
+    """A frozen part of a specification; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StreamSpec(Part):
+    """Which tasks there are and in which order (SPEC F)."""
+
+    n_tasks: Positive = 10
+    order: TaskOrder = "fixed"  # an explicit list may revisit tasks
+    classes_per_task: Positive = 10
+    fraction: Fraction = 1.0  # of the official training images of a class
+    valid_fraction: Fraction = 0.15  # of the images drawn by `fraction`
+    test_fraction: Fraction = 0.3  # where a data set has no test split of its own
+    images: Literal["per-seed", "shared"] = "per-seed"  # do trials draw their own images?
+    normalisation: Literal["train", "split", "none"] = "train"  # whose statistics standardise a split
+    noise: Literal["paper", "released", "none"] = "none"  # SPEC item 54
+    domain_groups: Literal["disjoint", "shared"] = "disjoint"  # Office-Home, SPEC item 53
+    relatedness: Literal["low", "high", "both", "none"] = "low"  # planted tasks only
+
+
+class ModelSpec(Part):
+    """The task network (SPEC D, Figure 6)."""
+
+    channels: Ints = (32, 32, 64, 64)
+    kernels: Ints = (3, 3, 3, 3)
+    pools: Ints = (1, 2, 1, 2)  # 1 = no pooling after this layer
+    head: Ints = (64,)  # hidden widths of the fully connected layers
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # on the flattened features only
+    kb_channels: Ints | None = None  # DF-CNN shared tensor; None: round((c_in + c_out) / 3)
+    deconv_channels: Ints | None = None  # DF-CNN deconvolution; None: round(2 (c_in + c_out) / 3)
+    tf_orthogonality: Rate = 0.1  # SPEC item 36
+    weight_init: Literal["truncated-normal", "glorot"] = "truncated-normal"  # SPEC item 27
+    weight_std: Annotated[float, Field(gt=0)] = 0.05
+    bias_init: float = 0.2
+
+    @property
+    def depth(self) -> int:
+        """Number of convolutional layers."""
+        return len(self.channels)
+
+    @model_validator(mode="after")
+    def _one_entry_per_layer(self) -> ModelSpec:
+        for name in ("kernels", "pools", "kb_channels", "deconv_channels"):
+            value = getattr(self, name)
+            if value is not None and len(value) != self.depth:
+                raise ValueError(f"model.{name} {value} needs {self.depth} entries, one per layer of model.channels")
+        return self
+
+
+class OptimSpec(Part):
+    """RMSProp as TensorFlow 1 defines it, its schedule and the batch size (SPEC items 25 and 26)."""
+
+    kind: Literal["rmsprop-tf", "rmsprop-torch"] = "rmsprop-tf"
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+    lr_decay: Rate = 0.0  # lr / (1 + epoch * lr_decay), epochs counted over the lifetime
+    batch_size: Positive = 10
+    rho: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    eps: Annotated[float, Field(gt=0)] = 1e-10
+    start: Rate = 1.0  # initial mean square: 1 warms up over about 100 steps
+
+
+class ScheduleSpec(Part):
+    """How long to train and when to evaluate."""
+
+    epochs: Annotated[int, Field(ge=0)] = 2000
+    evaluation: Literal["lazy", "every-epoch"] = "lazy"
+    test_every: Positive = 10  # lazy: epochs between two points of the test curve
+
+
+class EMSpec(Part):
+    """The switches of LASEM (SPEC A and B)."""
+
+    likelihood: Literal["joint", "mean"] = "joint"
+    prior: Literal["count", "running-mean", "uniform", "history"] = "count"
+    prior_count: Annotated[float, Field(gt=0)] = 1.0  # Laplace smoothing of Eq. 1
+    m_steps: Positive = 1
+    rollback: bool = True  # shared layers that a finished task did not choose return to their old value
+    shared_init: Literal["once", "until-transferred"] = "once"
+    groups: str = ""  # a partition such as 1,2,3|4,5,6; empty: every layer alone
+    fixed_mass: Fraction = 0.9  # fixed-posterior: weight of the chosen configuration
+
+
+class DartsSpec(Part):
+    """DARTS (Liu et al. 2018) over {task-specific, shared} per layer; SPEC item 57."""
+
+    order: Literal["first", "second"] = "first"
+    alpha_data: Literal["held-out", "train"] = "held-out"
+    alpha_optimizer: Literal["adam", "rmsprop"] = "adam"
+    alpha_lr: Annotated[float, Field(gt=0)] = 3e-4
+    alpha_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    alpha_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    alpha_weight_decay: Rate = 1e-3
+    weight_optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    weight_lr: Annotated[float, Field(gt=0)] = 0.025
+    weight_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Rate = 3e-4
+
+
+class ProgressiveSpec(Part):
+    """Progressive Neural Networks (Rusu et al. 2016); SPEC item 56."""
+
+    compression: Positive = 2
+
+
+class DenSpec(Part):
+    """Dynamically Expandable Networks (Yoon et al. 2018); SPEC item 59."""
+
+    expansion: Positive = 32
+    l1: Rate = 1e-6
+    l2: Rate = 0.01
+    group_lasso: Rate = 0.8
+    drift: Rate = 0.5
+    loss_threshold: Rate = 0.01
+    sparsity_threshold: Rate = 0.01
+
+
+class ApdSpec(Part):
+    """Additive Parameter Decomposition (Yoon et al. 2020); SPEC item 58."""
+
+    variant: Literal["original", "released"] = "original"
+    l1: Rate = 4e-4
+    anchor: Rate = 100.0
+    consolidate_every: Annotated[int, Field(ge=0)] = 0  # tasks between consolidations; 0 = never
+    clusters: Positive = 2
+
+
+class BruteForceSpec(Part):
+    """Task-wise search (Appendix C); SPEC item 60."""
+
+    first_task: Literal["search", "fixed"] = "search"
+    tie_first_two: bool = False
+
+
+class EwcSpec(Part):
+    """Elastic Weight Consolidation (Kirkpatrick et al. 2017): a reference point beyond the paper."""
+
+    strength: Rate = 1000.0
+
+
+class RunSpec(Part):
+    """Everything that decides the numbers of one run."""
+
+    dataset: Dataset = "planted"
+    method: Method = "lasem"
+    base: Base = "hps"
+    preset: Preset = "paper"
+    profile: Profile = "smoke"
+    seed: Annotated[int, Field(ge=0)] = 0
+    config: str | None = None  # bit string of `static` and `fixed-posterior`
+    stream: StreamSpec = StreamSpec()
+    model: ModelSpec = ModelSpec()
+    optim: OptimSpec = OptimSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    em: EMSpec = EMSpec()
+    darts: DartsSpec = DartsSpec()
+    progressive: ProgressiveSpec = ProgressiveSpec()
+    den: DenSpec = DenSpec()
+    apd: ApdSpec = ApdSpec()
+    brute_force: BruteForceSpec = BruteForceSpec()
+    ewc: EwcSpec = EwcSpec()
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    threads: Positive = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_tables(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        chosen = {name: cls.model_fields[name].default for name in ("dataset", "method", "base", "preset", "profile")}
+        chosen |= {name: given[name] for name in chosen if name in given}
+        return merge(presets.resolve(**chosen), given)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSpec:
+        needs_base = self.method in SHARING_METHODS
+        if needs_base == (self.base == "none"):
+            allowed = "hps, tf, df-cnn" if needs_base else "none"
+            raise ValueError(f"base '{self.base}' does not fit method '{self.method}'; use {allowed}")
+        if self.config is not None and self.method not in CONFIGURED_METHODS:
+            raise ValueError(
+                f"config '{self.config}' does not fit method '{self.method}'; leave it out, {self.method} "
+                f"decides by itself (methods with a config: {', '.join(CONFIGURED_METHODS)})"
+            )
+        if self.config is not None:
+            object.__setattr__(self, "config", str(TransferConfig.parse(self.config, self.model.depth)))
+        if self.em.groups:
+            check_partition(parse_groups(self.em.groups), self.model.depth)
+        self._check_order()
+        return self
+
+    def _check_order(self) -> None:
+        order = self.stream.order
+        if isinstance(order, tuple) and (not order or max(order) >= self.stream.n_tasks):
+            raise ValueError(f"stream.order {order} names a task outside 0..{self.stream.n_tasks - 1}")
+
+    @property
+    def space(self) -> ConfigSpace:
+        """The configurations LASEM searches."""
+        if self.em.groups:
+            return ConfigSpace.grouped(self.model.depth, parse_groups(self.em.groups))
+        return ConfigSpace.full(self.model.depth)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the numbers, without values at their neutral default: a field added later, whose
+        default means 'as before', leaves the ids of older records as they are. Class defaults are therefore
+        never changed; what a preset or profile chooses stands in `presets.py`."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"device"})
+
+    def run_id(self, fingerprint: str, device: str, numerics_version: int) -> str:
+        """Sixteen hex digits that name this run on this data, device kind and generation of the code."""
+        content = [self.identity(), fingerprint, device, numerics_version]
+        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def build_spec(options: Mapping[str, Any], settings: Mapping[str, str] | None = None) -> RunSpec:
+    """A RunSpec from flat options and dotted `--set` settings; mistakes come back as one readable line."""
+    nested: dict[str, Any] = {}
+    for dotted, value in (settings or {}).items():
+        *parents, leaf = dotted.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = value
+    try:
+        return RunSpec(**merge({k: v for k, v in options.items() if v is not None}, nested))
+    except ValidationError as error:
+        raise LasemError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first mistake of a validation error as one line: field, value, what is allowed."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if not isinstance(part, int)) or "specification"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting '{field}'; known here: {', '.join(_siblings(first['loc']))}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return message
+    return f"{field} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = RunSpec
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+    return list(model.model_fields)
+
+
+def choices(literal: Any) -> tuple[str, ...]:
+    """The values of a Literal, for help texts."""
+    return get_args(literal)
