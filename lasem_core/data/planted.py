@@ -1,0 +1,116 @@
+"""Planted tasks: procedural 32x32 RGB images whose best transfer configuration is known by construction.
+
+A class is a *glyph*: an arrangement of cells on a 4x4 grid, drawn at a random place with a few cells
+flipped. An *appearance* says how figure and ground look: two gratings with their own orientation, frequency
+and colour, mixed by a small contrast. Reading the appearance is the work of the bottom layers, reading the
+glyph that of the top layers, so `stream.relatedness` plants what is worth sharing:
+
+    low    one appearance, new glyphs in every task      -> share the bottom layers
+    high   the same glyphs, a new appearance per task    -> share the top layers
+    both   the same glyphs in one appearance             -> share everything
+    none   new glyphs and a new appearance per task      -> share nothing
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lasem_core.data import common
+from lasem_core.data.stream import Split, Task, TaskStream
+from lasem_core.keyed_random import key, normal, permutation, uniform
+from lasem_core.spec import RunSpec
+
+VERSION = "planted-1"
+SIDE = 32
+GRID = 4  # cells per side of a glyph
+CELL = 6  # pixels per side of a cell
+FIGURE_CELLS = 8  # cells of a glyph that belong to the figure
+JITTER = 3  # pixels a glyph may be off the centre
+FLIP = 0.04  # share of cells that are wrong in an image
+OFFSET = 0.35  # how much brighter, in its colour, the figure is than the ground
+GRATING = 0.5  # amplitude of the gratings
+NOISE = 0.5  # standard deviation of the pixel noise
+COUNTS = {"train": 20, "valid": 10, "test": 50}  # images per class
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How figure (row 0) and ground (row 1) look: wave vectors (2, 2) in radians per pixel, colours (2, 3)."""
+
+    waves: Tensor
+    colours: Tensor
+
+
+def load(spec: RunSpec, root: Path | None) -> TaskStream:
+    """`stream.n_tasks` tasks of `stream.classes_per_task` glyphs with 20 training, 10 validation and 50 test
+    images per class: a pure function of the spec; `stream.fraction` keeps a part of the training images."""
+    tasks = [_task(spec, t) for t in range(spec.stream.n_tasks)]
+    return common.in_order(spec, tasks, f"Planted tasks ({spec.stream.relatedness})")
+
+
+def _task(spec: RunSpec, task: int) -> Task:
+    related, trial = spec.stream.relatedness, common.trial(spec)
+    glyph_task = 0 if related in ("high", "both") else task
+    look_task = 0 if related in ("low", "both") else task
+    glyphs = _glyphs(key(trial, "planted glyphs", glyph_task), spec.stream.classes_per_task)
+    look = _appearance(key(trial, "planted appearance", look_task))
+    counts = COUNTS | {"train": max(1, round(spec.stream.fraction * COUNTS["train"]))}
+    splits = (_draw(key(trial, "planted", task, split), glyphs, look, n) for split, n in counts.items())
+    names = tuple(f"glyph {glyph_task + 1}.{k + 1}" for k in range(len(glyphs)))
+    return Task(f"glyphs {glyph_task + 1}, appearance {look_task + 1}", names, *splits)
+
+
+def _glyphs(k: int, n: int) -> Tensor:
+    """n glyphs (n, GRID, GRID) of zeros and ones."""
+    glyphs = torch.zeros(n, GRID * GRID)
+    for row in range(n):
+        glyphs[row, permutation(key(k, row), GRID * GRID)[:FIGURE_CELLS]] = 1
+    return glyphs.view(n, GRID, GRID)
+
+
+def _appearance(k: int) -> Appearance:
+    angle, wavelength, *rest = uniform(k, torch.zeros(1, dtype=torch.int64), 2 + 2)[0].tolist()
+    angles = torch.tensor([angle * math.pi, (angle + 0.5) * math.pi])  # figure and ground stand at right angles
+    waves = torch.stack([angles.cos(), angles.sin()], 1) * 2 * math.pi / (3 + wavelength)
+    colours = normal(key(k, "colours"), torch.arange(2), 3).float()
+    return Appearance(waves.float(), colours / colours.norm(dim=1, keepdim=True))
+
+
+def _draw(k: int, glyphs: Tensor, look: Appearance, per_class: int) -> Split:
+    labels = torch.arange(len(glyphs)).repeat_interleave(per_class)  # (N,)
+    images = torch.arange(len(labels))
+    figure = _figures(k, glyphs[labels], images)[:, None]  # (N, 1, 32, 32)
+    phases = uniform(key(k, "phase"), images, 2).float() * 2 * math.pi  # (N, 2)
+    axis = torch.arange(SIDE, dtype=torch.float32)
+    angles = look.waves[:, 0, None, None] * axis + look.waves[:, 1, None, None] * axis[:, None]  # (2, 32, 32)
+    gratings = torch.sin(angles + phases[:, :, None, None]) * GRATING  # (N, 2, 32, 32)
+    gratings[:, 0] += OFFSET
+    layers = gratings[:, :, None] * look.colours[:, :, None, None]  # (N, 2, 3, 32, 32)
+    clean = figure * layers[:, 0] + (1 - figure) * layers[:, 1]
+    noise = normal(key(k, "noise"), images, 3 * SIDE * SIDE).float().view_as(clean)
+    return Split(clean + NOISE * noise, labels)
+
+
+def _figures(k: int, glyphs: Tensor, images: Tensor) -> Tensor:
+    """Figure masks (N, 32, 32): the glyphs with flipped cells, magnified, at a random place."""
+    flipped = (uniform(key(k, "flip"), images, GRID * GRID) < FLIP).view_as(glyphs)
+    cells = (glyphs.bool() ^ flipped).float()
+    large = cells.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)  # (N, 24, 24)
+    first = (SIDE - GRID * CELL) // 2 - JITTER + (uniform(key(k, "place"), images, 2) * (2 * JITTER + 1)).long()
+    masks = torch.zeros(len(images), SIDE, SIDE)
+    for mask, glyph, (row, column) in zip(masks, large, first.tolist(), strict=True):
+        mask[row : row + GRID * CELL, column : column + GRID * CELL] = glyph
+    return masks
+
+
+def fingerprint(spec: RunSpec, root: Path | None) -> str:
+    return VERSION
+
+
+def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
+    return 3, SIDE, SIDE

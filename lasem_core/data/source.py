@@ -1,0 +1,107 @@
+"""Where data files live, how they are read and checked, and the fingerprint that enters a run id."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from lasem_core.errors import LasemError
+
+KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A prepared data set: uint8 images (N, H, W, 3), labels (N,) int64, names (K,)."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...]
+
+
+def data_folder(dataset: str, what: str, root: Path | None) -> Path:
+    """`root`, else the environment's LASEM_DATA; raises LasemError where neither names a folder."""
+    named = root or os.environ.get("LASEM_DATA")
+    if not named:
+        raise LasemError(
+            f"{dataset} needs a data folder: run `lasem data prepare {dataset} --data DIR` (needs a network) "
+            f"or set LASEM_DATA to a folder with {what}"
+        )
+    return Path(named).expanduser()
+
+
+def npz_path(dataset: str, root: Path | None) -> Path:
+    """The prepared file of `dataset`; raises LasemError with the command that makes it where it is missing."""
+    name = f"{dataset}.npz"
+    folder = data_folder(dataset, name, root)
+    if not (folder / name).is_file():
+        raise LasemError(
+            f"{dataset} is not in {folder}; run `lasem data prepare {dataset} --data {folder}` (needs a network) "
+            f"or set LASEM_DATA to a folder with {name}"
+        )
+    return folder / name
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """What a changed file changes: the key of every in-process cache."""
+    status = path.stat()
+    return str(path.resolve()), status.st_size, status.st_mtime_ns
+
+
+def digest(*parts: object) -> str:
+    """Sixteen hex digits of printable parts."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+def npz_fingerprint(path: Path) -> str:
+    """A hash of the arrays in an npz file, whatever its compression: their names, sizes and CRC-32 sums, which
+    stand in the file's directory (and which reading the arrays verifies)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return digest(sorted((m.filename, m.file_size, m.CRC) for m in archive.infolist()))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise LasemError(f"{path} is not a readable npz file ({error}); prepare it again") from None
+
+
+def read_npz(path: Path, side: int) -> Arrays:
+    """The checked arrays of a prepared file with images of `side` x `side`; read once per process.
+
+    Raises LasemError naming the file and what is wrong with it.
+    """
+    return _read_npz(*stamp(path), side)
+
+
+@lru_cache(maxsize=2)
+def _read_npz(path: str, size: int, modified: int, side: int) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in KEYS if name not in archive.files]
+            if missing:
+                raise LasemError(f"{path} has no array {', '.join(missing)}; it needs {', '.join(KEYS)}")
+            found = {name: archive[name] for name in KEYS}
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, AttributeError) as error:
+        raise LasemError(f"{path} is not a readable npz file ({error}); prepare it again") from None
+    for split in ("train", "test"):
+        _check(path, split, found[f"x_{split}"], found[f"y_{split}"], side, len(found["class_names"]))
+        found[f"y_{split}"] = found[f"y_{split}"].astype(np.int64)
+    return Arrays(**found | {"class_names": tuple(map(str, found["class_names"]))})
+
+
+def _check(path: str, split: str, images: np.ndarray, labels: np.ndarray, side: int, n_classes: int) -> None:
+    if images.dtype != np.uint8:
+        raise LasemError(f"{path}: x_{split} has dtype {images.dtype}, it must be uint8")
+    if images.ndim != 4 or images.shape[1:] != (side, side, 3):
+        raise LasemError(f"{path}: x_{split} has shape {images.shape}, it must be (N, {side}, {side}, 3)")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
+        raise LasemError(f"{path}: y_{split} is {labels.dtype} {labels.shape}, it must be integer {images.shape[:1]}")
+    if set(np.unique(labels).tolist()) != set(range(n_classes)):
+        raise LasemError(f"{path}: y_{split} must hold every label 0..{n_classes - 1}, one per class_names")
