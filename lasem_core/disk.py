@@ -1,0 +1,57 @@
+"""Writing files so that a crash, a full disk or a second writer never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lasem_core.errors import LasemError
+
+
+@contextmanager
+def one_line_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn an operating-system error (full disk, read-only folder) into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LasemError(f"cannot {action} {path}: {reason}; what was recorded before is untouched") from error
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_synced(path: Path, data: bytes) -> None:
+    """Give `path` new content in one step: a reader sees the old bytes or the new ones, never a mixture."""
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        write_synced(temporary, data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def free_name(folder: Path, name: str) -> Path:
+    """The first of `name-0`, `name-1`, ... that `folder` does not hold."""
+    number = 0
+    while (folder / f"{name}-{number}").exists():
+        number += 1
+    return folder / f"{name}-{number}"

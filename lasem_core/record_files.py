@@ -1,0 +1,124 @@
+"""The files of one run record: how they are written, verified and read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from lasem_core.disk import sync_folder, write_synced
+from lasem_core.record import TABLES, RunRecord, canonical, plain
+from lasem_core.spec import RunSpec, explain
+from lasem_core.version import NUMERICS_VERSION
+
+
+class Damaged(Exception):
+    """A record that is not what was written."""
+
+
+def write_files(folder: Path, record: RunRecord, model_state: dict[str, Any] | None) -> None:
+    """Write a whole record into an empty folder and wait until it is on the disk."""
+    files = {f"{name}.parquet": _parquet(getattr(record, name)) for name in TABLES}
+    if model_state is not None:
+        files["model.pt"] = _torch_bytes(model_state)
+    for name, data in files.items():
+        write_synced(folder / name, data)
+    write_synced(folder / "record.json", _document_bytes(record, files))
+    sync_folder(folder)
+
+
+def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
+    document = {
+        "run_id": record.run_id,
+        "numerics_version": NUMERICS_VERSION,
+        "fingerprint": record.fingerprint,
+        "digest": record.digest(),
+        "spec": record.spec.model_dump(mode="json"),
+        "summary": plain(record.summary),
+        "measured": plain(record.measured),
+        "sha256": {name: _sha256(data) for name, data in files.items()},
+    }
+    document["checksum"] = _sha256(canonical(document))
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+    return buffer.getvalue()
+
+
+def _torch_bytes(state: dict[str, Any]) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """record.json, verified against its own checksum."""
+    data = (folder / "record.json").read_bytes()
+    try:
+        document = json.loads(data)
+        checksum = document.pop("checksum")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Damaged("record.json cannot be read") from None
+    if _sha256(canonical(document)) != checksum:
+        raise Damaged("record.json does not match its checksum")
+    return document
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record in `folder`; raises Damaged, or FileNotFoundError where there is none."""
+    document = read_document(folder)
+    try:
+        return RunRecord(
+            run_id=document["run_id"],
+            spec=RunSpec(**document["spec"]),
+            fingerprint=document["fingerprint"],
+            summary=document["summary"],
+            measured=document["measured"],
+            **{name: _read_table(folder, name, document["sha256"]) for name in TABLES},
+            path=folder,
+            stale=document["numerics_version"] != NUMERICS_VERSION,
+        )
+    except ValidationError as error:
+        raise Damaged(f"its specification is not one this version knows: {explain(error)}") from None
+
+
+def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:
+    file = f"{name}.parquet"
+    try:
+        data = (folder / file).read_bytes()
+    except FileNotFoundError:
+        if not (folder / "record.json").exists():  # the whole record was moved meanwhile
+            raise
+        raise Damaged(f"{file} is missing") from None
+    if _sha256(data) != checksums[file]:
+        raise Damaged(f"{file} does not match its checksum")
+    return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+
+
+def add_model(model: Path, folder: Path) -> None:
+    """A record cloned without its model gets it back from a repetition, if it is the same to the bit."""
+    if not model.exists() or (folder / model.name).exists():
+        return
+    if _sha256(model.read_bytes()) == read_document(folder)["sha256"].get(model.name):
+        model.rename(folder / model.name)
+
+
+def verify_model(folder: Path) -> None:
+    """Raise Damaged if there is a model that is not the one of the record."""
+    path = folder / "model.pt"
+    if path.exists() and _sha256(path.read_bytes()) != read_document(folder)["sha256"].get(path.name):
+        raise Damaged("model.pt does not match its checksum")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
