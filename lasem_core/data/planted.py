@@ -74,7 +74,7 @@ def _glyphs(k: int, n: int) -> Tensor:
 
 
 def _appearance(k: int) -> Appearance:
-    angle, wavelength, *rest = uniform(k, torch.zeros(1, dtype=torch.int64), 2 + 2)[0].tolist()
+    angle, wavelength = uniform(k, torch.zeros(1, dtype=torch.int64), 2)[0].tolist()
     angles = torch.tensor([angle * math.pi, (angle + 0.5) * math.pi])  # figure and ground stand at right angles
     waves = torch.stack([angles.cos(), angles.sin()], 1) * 2 * math.pi / (3 + wavelength)
     colours = normal(key(k, "colours"), torch.arange(2), 3).float()
@@ -109,8 +109,10 @@ def _figures(k: int, glyphs: Tensor, images: Tensor) -> Tensor:
 
 
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
+    """See `lasem_core.data.fingerprint`."""
     return VERSION
 
 
 def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
+    """See `lasem_core.data.image_shape`."""
     return 3, SIDE, SIDE
