@@ -62,8 +62,8 @@ def _torch_bytes(state: dict[str, Any]) -> bytes:
 
 
 def read_document(folder: Path) -> dict[str, Any]:
-    """record.json, verified against its own checksum."""
-    data = (folder / "record.json").read_bytes()
+    """record.json, verified against its own checksum; FileNotFoundError where there is no such run."""
+    data = _read(folder, "record.json")
     try:
         document = json.loads(data)
         checksum = document.pop("checksum")
@@ -71,6 +71,8 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise Damaged("record.json cannot be read") from None
     if _sha256(canonical(document)) != checksum:
         raise Damaged("record.json does not match its checksum")
+    if document["run_id"] != folder.name:
+        raise Damaged(f"it belongs to run {document['run_id']}")
     return document
 
 
@@ -94,23 +96,25 @@ def read_record(folder: Path) -> RunRecord:
 
 def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:
     file = f"{name}.parquet"
-    try:
-        data = (folder / file).read_bytes()
-    except FileNotFoundError:
-        if not (folder / "record.json").exists():  # the whole record was moved meanwhile
-            raise
-        raise Damaged(f"{file} is missing") from None
+    data = _read(folder, file)
     if _sha256(data) != checksums[file]:
         raise Damaged(f"{file} does not match its checksum")
     return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
 
 
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError:
+        if not folder.exists():  # no such run, or just set aside by another reader
+            raise
+        raise Damaged(f"{name} is missing") from None
+
+
 def add_model(model: Path, folder: Path) -> None:
     """A record cloned without its model gets it back from a repetition, if it is the same to the bit."""
-    if not model.exists() or (folder / model.name).exists():
-        return
-    if _sha256(model.read_bytes()) == read_document(folder)["sha256"].get(model.name):
-        model.rename(folder / model.name)
+    if model.exists() and _sha256(model.read_bytes()) == read_document(folder)["sha256"].get(model.name):
+        model.replace(folder / model.name)
 
 
 def verify_model(folder: Path) -> None:
