@@ -1,0 +1,179 @@
+"""Lifelong architecture search via EM: Algorithm 1, lines 8 to 13, beside Equations 1 to 3.
+
+`em_step` is the algorithm; the rest of this file are its three ingredients, likelihood, prior and posterior.
+Everything stays on the device of the data: one step never waits for the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lasem_core import keyed_random
+from lasem_core.network import TaskNetwork, Trie
+from lasem_core.optim import RMSProp
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One mini-batch and where it stands.
+
+    Attributes:
+        images: (B, C, H, W).
+        labels: (B,).
+        lr: learning rate.
+        key: what names this step for random numbers, e.g. (seed, visit, step).
+    """
+
+    images: Tensor
+    labels: Tensor
+    lr: float
+    key: tuple[object, ...]
+
+
+def log_true_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """log p(y | x, c), (C, B), from logits (C, B, K) and labels (B,)."""
+    log_p = logits.log_softmax(-1)
+    return log_p.gather(-1, labels.expand(log_p.shape[:2])[..., None])[..., 0]
+
+
+def log_likelihood(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """log P(y_new | X_new, c), (C,): `joint`, the product over the batch, or `mean`, SPEC item 2."""
+    log_p = log_true_class(logits, labels)
+    if kind == "joint":
+        return log_p.sum(1)
+    return log_p.logsumexp(1) - torch.log(torch.tensor(float(len(labels)), device=log_p.device, dtype=log_p.dtype))
+
+
+class Prior(Protocol):
+    """pi_t(c): the belief about the task's configuration before the next mini-batch."""
+
+    def probabilities(self) -> Tensor:
+        """(C,), non-negative, sums to 1."""
+
+    def update(self, posterior: Tensor) -> None:
+        """Line 13: take one mini-batch's posterior (C,) in."""
+
+
+class CountPrior:
+    """Eq. 1: Laplace-smoothed counts of the mini-batches a configuration was the most probable of.
+
+    Counts that start from earlier tasks instead of zero are the paper's alternative, the history over tasks.
+    """
+
+    def __init__(self, start: Tensor):
+        self.counts = start.clone()
+
+    def probabilities(self) -> Tensor:
+        return self.counts / self.counts.sum()
+
+    def update(self, posterior: Tensor) -> None:
+        self.counts += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
+
+
+class RunningMeanPrior:
+    """The released default: the mean of the task's posteriors; uniform only before the first one."""
+
+    def __init__(self, start: Tensor):
+        self.counts = torch.zeros_like(start)
+        self.uniform = start / start.sum()
+        self.n = 0
+
+    def probabilities(self) -> Tensor:
+        return self.counts / self.n if self.n else self.uniform
+
+    def update(self, posterior: Tensor) -> None:
+        self.counts += posterior
+        self.n += 1
+
+
+class FixedPrior:
+    """A belief that data do not change: `uniform`, a static configuration, or Section 4.3's fixed posterior."""
+
+    def __init__(self, start: Tensor):
+        self.counts = start.clone()
+
+    def probabilities(self) -> Tensor:
+        return self.counts / self.counts.sum()
+
+    def update(self, posterior: Tensor) -> None:
+        pass
+
+
+class CountedUniformPrior(FixedPrior):
+    """A uniform belief for the posterior, while the counts that decide the final choice are kept."""
+
+    def __init__(self, start: Tensor):
+        super().__init__(start)
+        self.uniform = start / start.sum()
+
+    def probabilities(self) -> Tensor:
+        return self.uniform
+
+    def update(self, posterior: Tensor) -> None:
+        self.counts += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
+
+
+PRIORS = {
+    "count": CountPrior,
+    "history": CountPrior,
+    "running-mean": RunningMeanPrior,
+    "uniform": CountedUniformPrior,
+}
+
+
+def posterior(prior: Tensor, log_lik: Tensor) -> Tensor:
+    """Eq. 2: P(c | X_new, y_new), (C,), computed in log space."""
+    return torch.softmax(prior.log() + log_lik, 0)
+
+
+def dropout_mask(network: TaskNetwork, trie: Trie, batch: Batch, m_step: int) -> Tensor | None:
+    """One mask per configuration, (C, B, F), a pure function of (step, configuration); None without dropout."""
+    if network.arch.dropout == 0:
+        return None
+    n = len(batch.labels) * network.arch.n_features
+    key = keyed_random.key("dropout", *batch.key, m_step)
+    mask = keyed_random.bernoulli_mask(key, trie.index, n, 1 - network.arch.dropout)
+    return mask.view(len(trie), len(batch.labels), network.arch.n_features)
+
+
+def m_step(network: TaskNetwork, trie: Trie, features: Tensor, weights: Tensor, batch: Batch, n: int) -> Tensor:
+    """The loss whose gradient is Eq. 3: sum over c of the constant P(c | X, y) times the mean cross-entropy."""
+    logits = network.logits(features, dropout_mask(network, trie, batch, n))
+    loss = -(weights @ log_true_class(logits, batch.labels).mean(1))
+    penalty = network.penalty(weights @ trie.bits)
+    return loss if penalty is None else loss + penalty
+
+
+def em_step(
+    network: TaskNetwork,
+    trie: Trie,
+    prior: Prior,
+    optimizer: RMSProp,
+    batch: Batch,
+    likelihood: str | None,
+    m_steps: int,
+) -> tuple[Tensor, Tensor]:
+    """One mini-batch of Algorithm 1; `likelihood` None leaves the belief as it is (static, fixed posterior).
+
+    Returns:
+        The posterior (C,) and the loss of the first M-step, a scalar, both on the device.
+    """
+    features = network.features(batch.images, trie)  # (C, B, F), for both steps: dropout comes behind them
+    with torch.no_grad():
+        belief = prior.probabilities()
+        if likelihood is not None:
+            log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)  # line 8
+            belief = posterior(belief, log_lik)  # line 9
+    loss = m_step(network, trie, features, belief, batch, 0)
+    first = loss.detach()
+    for n in range(m_steps):  # line 10, the likelihood held fixed
+        if n > 0:
+            loss = m_step(network, trie, network.features(batch.images, trie), belief, batch, n)
+        gradients = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
+        optimizer.step(gradients, batch.lr)  # line 11, Eq. 3
+    prior.update(belief)  # line 13
+    return belief, first

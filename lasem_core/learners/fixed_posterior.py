@@ -1,0 +1,27 @@
+"""The ablation of Section 4.3: the posterior is a constant, so every configuration's gradient stays in the sum."""
+
+from __future__ import annotations
+
+import torch
+
+from lasem_core.configs import ConfigSpace, TransferConfig
+from lasem_core.em import FixedPrior, Prior
+from lasem_core.learners.configured import ConfiguredLearner
+
+
+class FixedPosterior(ConfiguredLearner):
+    """Weight P on `spec.config`, (1 - P) / (|C| - 1) on every other one (SPEC item 17)."""
+
+    @property
+    def favourite(self) -> TransferConfig:
+        return TransferConfig.parse(self.spec.config, self.spec.model.depth)
+
+    def search_space(self) -> ConfigSpace:
+        """At P = 1 the other configurations have no weight at all and are not evaluated."""
+        return self.spec.space if self.spec.em.fixed_mass < 1 else ConfigSpace((self.favourite,))
+
+    def initial_prior(self) -> Prior:
+        mass, n = self.spec.em.fixed_mass, len(self.space)
+        weights = torch.full((n,), (1 - mass) / max(n - 1, 1), device=self.env.device, dtype=self.env.dtype)
+        weights[self.space.positions[self.favourite]] = mass
+        return FixedPrior(weights)

@@ -1,0 +1,38 @@
+"""LASEM (paper, Section 3, Algorithm 1): the configuration of each task is chosen by EM while it trains."""
+
+from __future__ import annotations
+
+import torch
+
+from lasem_core.configs import ConfigSpace
+from lasem_core.em import PRIORS, Prior
+from lasem_core.learners.base import Environment
+from lasem_core.learners.configured import ConfiguredLearner
+
+
+class Lasem(ConfiguredLearner):
+    """All configurations at once, weighted by their posterior; at task end the most probable one stays."""
+
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        self.likelihood = env.spec.em.likelihood
+        self.history = torch.full((len(self.space),), self.spec.em.prior_count, device=env.device, dtype=env.dtype)
+
+    def search_space(self) -> ConfigSpace:
+        return self.spec.space
+
+    def initial_prior(self) -> Prior:
+        """A new belief for each task; only `history` starts from what earlier tasks counted."""
+        return PRIORS[self.spec.em.prior](self.history)
+
+    def end_task(self) -> None:
+        if self.spec.em.prior == "history" and len(self.trie) > 1:
+            self.history = self.prior.counts
+        super().end_task()
+
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"history": self.history}
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.history = state["history"]

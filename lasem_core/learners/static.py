@@ -1,0 +1,19 @@
+"""One transfer configuration for all tasks (paper, Section 2)."""
+
+from __future__ import annotations
+
+import torch
+
+from lasem_core.configs import ConfigSpace, TransferConfig
+from lasem_core.em import FixedPrior, Prior
+from lasem_core.learners.configured import ConfiguredLearner
+
+
+class Static(ConfiguredLearner):
+    """Every task transfers the layers of `spec.config`."""
+
+    def search_space(self) -> ConfigSpace:
+        return ConfigSpace((TransferConfig.parse(self.spec.config, self.spec.model.depth),))
+
+    def initial_prior(self) -> Prior:
+        return FixedPrior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))

@@ -1,0 +1,245 @@
+"""The lifelong loop of Algorithm 1: tasks come one after another, each for a fixed number of epochs.
+
+    lifelong
+    └── for each visit of a task
+        ├── begin_task ── learner.train_task ── fit_task: epochs, validation, test when it counts
+        └── end_task ── test accuracy of every task seen so far ── checkpoint
+
+Lazy evaluation (the default) computes exactly `peak_at_best_valid` with a fraction of the test passes: a test
+accuracy matters only at an epoch that improves the validation accuracy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from lasem_core import keyed_random
+from lasem_core.data.stream import Task, TaskStream
+from lasem_core.em import Batch
+from lasem_core.evaluation import accuracy
+from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
+from lasem_core.optim import learning_rate
+
+
+@dataclass
+class VisitLog:
+    """What one visit of a task has shown so far; plain values, so that it can be checkpointed."""
+
+    epoch: int = -1  # last finished epoch; 0 is the evaluation before training
+    best_valid: float = -1.0
+    peak_at_best_valid: float = float("nan")
+    peak_test: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    posterior: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+
+
+@dataclass
+class Lifetime:
+    """Everything the loop has produced: finished visits, and the accuracies at their ends."""
+
+    visits: list[VisitLog] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    eval_seconds: float = 0.0
+
+
+class Checkpoint(Protocol):
+    """Where the loop leaves its state; see `store.RunStore.checkpoint`."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state left, if any."""
+
+    def offer(self, build_state: Callable[[], dict[str, Any]], force: bool = False) -> None:
+        """Save `build_state()` if it is time to, or `force`."""
+
+
+class Progress(Protocol):
+    """Who watches: a bar, log lines, a live widget, or nobody; see `progress.py`."""
+
+    def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
+        """An epoch has ended; `row` is its line of the history table."""
+
+
+EpochHook = Callable[[VisitLog, dict[str, Any], EpochReport], None]
+
+
+def lifelong(
+    env: Environment, learner: Learner, stream: TaskStream, checkpoint: Checkpoint, progress: Progress
+) -> Lifetime:
+    """Train `learner` on `stream`, going on from `checkpoint` if it holds a state."""
+    life, log, start = _restore(env, learner, stream, checkpoint)
+    for visit in range(start, len(stream.order)):
+        context = _context(env, stream, visit)
+        if log is None:
+            learner.begin_task(context)
+        hook = partial(_on_epoch, life, learner, checkpoint, progress, visit)
+        seen = [(n, stream.tasks[n].to(env.device)) for n in dict.fromkeys(stream.order[: visit + 1])]
+        fit = partial(fit_task, context=context, env=env, seen=seen, log=log or VisitLog(), hook=hook)
+        life.visits.append(learner.train_task(fit))
+        _finish_visit(env, learner, life, visit, seen)
+        log = None
+        checkpoint.offer(partial(_state, life, None, learner), force=True)
+    return life
+
+
+def _context(env: Environment, stream: TaskStream, visit: int) -> TaskContext:
+    number, epochs = stream.order[visit], env.spec.schedule.epochs
+    lr = partial(_lr_in_visit, env, visit)
+    return TaskContext(number, visit, stream.tasks[number].to(env.device), epochs, lr)
+
+
+def _lr_in_visit(env: Environment, visit: int, epoch: int) -> float:
+    return learning_rate(env.spec.optim, visit * env.spec.schedule.epochs + epoch)
+
+
+def fit_task(
+    learner: Learner,
+    context: TaskContext,
+    env: Environment,
+    seen: list[tuple[int, Task]],
+    log: VisitLog,
+    hook: EpochHook | None = None,
+) -> VisitLog:
+    """Train the open task of `learner` to its last epoch, going on after `log.epoch`.
+
+    Arguments:
+        seen: number and data of the tasks seen so far, the current one among them.
+        hook: called after every epoch, with the log, the epoch's history row and the learner's report.
+    """
+    for epoch in range(log.epoch + 1, context.epochs + 1):
+        started = time.perf_counter()
+        report = _train_epoch(learner, context, env, epoch) if epoch else EpochReport()
+        trained = time.perf_counter()
+        row = _evaluate_epoch(learner, context, env, seen, log, epoch)
+        log.train_seconds += trained - started
+        log.eval_seconds += time.perf_counter() - trained
+        _write_row(log, row, report, context, epoch)
+        if hook is not None:
+            hook(log, row, report)
+    return log
+
+
+def _train_epoch(learner: Learner, context: TaskContext, env: Environment, epoch: int) -> EpochReport:
+    split, spec = context.task.train, env.spec
+    index = learner.train_index(len(split))
+    order = keyed_random.permutation(keyed_random.key(spec.seed, "order", context.visit, epoch), len(index), env.device)
+    batches = _full_batches(index[order], spec.optim.batch_size)
+    for number, batch_index in enumerate(batches):
+        step = (epoch - 1) * len(batches) + number
+        images, labels = split.batch(batch_index)
+        learner.train_step(Batch(images, labels, context.lr(epoch - 1), (spec.seed, context.visit, step)))
+    return learner.end_epoch()
+
+
+def _full_batches(index: Tensor, size: int) -> list[Tensor]:
+    """The incomplete last batch is left out of this epoch (SPEC item 42), unless it is the only one."""
+    batches = list(index.split(size))
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size else batches
+
+
+def _evaluate_epoch(
+    learner: Learner, context: TaskContext, env: Environment, seen: list[tuple[int, Task]], log: VisitLog, epoch: int
+) -> dict[str, Any]:
+    schedule, number, task = env.spec.schedule, context.number, context.task
+    every = schedule.evaluation == "every-epoch"
+    row = {"position": context.visit, "task": number, "epoch": epoch, "train_accuracy": float("nan")}
+    row["valid_accuracy"] = accuracy(learner, number, task.valid)
+    improved = row["valid_accuracy"] > log.best_valid
+    wanted = improved or every or epoch in (0, context.epochs) or epoch % schedule.test_every == 0
+    row["test_accuracy"] = accuracy(learner, number, task.test) if wanted else float("nan")
+    if every:
+        row["train_accuracy"] = accuracy(learner, number, task.train)
+        log.accuracy += [_old_task_row(learner, context, n, t, epoch) for n, t in seen if n != number]
+    if improved:
+        log.best_valid, log.peak_at_best_valid = row["valid_accuracy"], row["test_accuracy"]
+    if wanted:
+        log.peak_test = max(log.peak_test, row["test_accuracy"])
+    return row
+
+
+def _old_task_row(learner: Learner, context: TaskContext, number: int, task: Task, epoch: int) -> dict[str, Any]:
+    for split in (task.train, task.valid):
+        accuracy(learner, number, split)  # the released timer includes these passes; their values are not used
+    return _accuracy_row(context.visit, number, "epoch", epoch, accuracy(learner, number, task.test))
+
+
+def _accuracy_row(visit: int, task: int, when: str, epoch: int, value: float) -> dict[str, Any]:
+    return {"position": visit, "task": task, "when": when, "epoch": epoch, "test_accuracy": value}
+
+
+def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context: TaskContext, epoch: int) -> None:
+    row |= {"lr": context.lr(max(epoch - 1, 0)), "loss": report.loss, "config": report.config}
+    row |= {"entropy": report.entropy, "max_weight": report.max_weight}
+    row |= {f"transfer_{layer}": p for layer, p in enumerate(report.transfer, start=1)}
+    log.history.append(row)
+    place = {"position": context.visit, "task": context.number, "epoch": epoch}
+    log.posterior += [place | {"step": step, "weights": weights} for step, weights in report.weights]
+    if epoch == 0:
+        log.accuracy.append(_accuracy_row(context.visit, context.number, "before", 0, row["test_accuracy"]))
+    log.epoch = epoch
+
+
+def _finish_visit(env: Environment, learner: Learner, life: Lifetime, visit: int, seen: list[tuple[int, Task]]) -> None:
+    """End the task, then measure every task seen; `released` also measures before the roll-back (SPEC item 21)."""
+    started = time.perf_counter()
+    if env.spec.preset == "released":
+        life.accuracy += _test_all(learner, visit, seen, "unrolled")
+    learner.end_task()
+    life.accuracy += _test_all(learner, visit, seen, "after")
+    life.eval_seconds += time.perf_counter() - started
+
+
+def _test_all(learner: Learner, visit: int, seen: list[tuple[int, Task]], when: str) -> list[dict[str, Any]]:
+    return [_accuracy_row(visit, n, when, -1, accuracy(learner, n, task.test)) for n, task in seen]
+
+
+def _on_epoch(
+    life: Lifetime,
+    learner: Learner,
+    checkpoint: Checkpoint,
+    progress: Progress,
+    visit: int,
+    log: VisitLog,
+    row: dict[str, Any],
+    report: EpochReport,
+) -> None:
+    progress.epoch(visit, row, report)
+    checkpoint.offer(partial(_state, life, log, learner))
+
+
+def _state(life: Lifetime, log: VisitLog | None, learner: Learner) -> dict[str, Any]:
+    return {"life": asdict(life), "log": asdict(log) if log else None, "learner": learner.state_dict()}
+
+
+def _restore(
+    env: Environment, learner: Learner, stream: TaskStream, checkpoint: Checkpoint
+) -> tuple[Lifetime, VisitLog | None, int]:
+    state = checkpoint.load()
+    if state is None:
+        return Lifetime(), None, 0
+    saved = state["life"]
+    life = Lifetime([VisitLog(**v) for v in saved["visits"]], saved["accuracy"], saved["eval_seconds"])
+    learner.load_state_dict(_to_device(state["learner"], env.device))
+    log = VisitLog(**state["log"]) if state["log"] else None
+    if log is not None:
+        learner.resume_task(
+            _context(env, stream, len(life.visits)), _to_device(state["learner"]["training"], env.device)
+        )
+    return life, log, len(life.visits)
+
+
+def _to_device(state: Any, device: torch.device) -> Any:
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {key: _to_device(value, device) for key, value in state.items()}
+    return [_to_device(value, device) for value in state] if isinstance(state, list) else state
