@@ -21,6 +21,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class RunStore:
     def get(self, run_id: str) -> RunRecord | None:
         """The record, or None; a damaged one is moved to `.aside` with one warning."""
         folder = self.root / run_id
+        if folder.parent != self.root or run_id.startswith("."):
+            return None
         try:
             return read_record(folder)
         except FileNotFoundError:
@@ -95,7 +98,7 @@ class RunStore:
 
         Arguments: where, e.g. dataset="cifar100", seed=[0, 1] or **{"em.likelihood": "mean"}.
         """
-        rows = list(self._rows(where))
+        rows = _chosen(list(self._rows()), where)
         frame = pd.DataFrame(rows, columns=None if rows else [*ROW, "config", "stale"])
         return frame.sort_values([*_ORDER], ignore_index=True, kind="stable") if rows else frame
 
@@ -128,19 +131,14 @@ class RunStore:
         except OSError as error:
             raise LasemError(f"cannot read the store {self.root}: {error.strerror or error}") from error
 
-    def _rows(self, where: dict[str, object]) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[dict[str, Any]]:
         for folder in self._folders():
             try:
-                row = _summary_row(read_document(folder))
+                yield _summary_row(read_document(folder))
             except FileNotFoundError:  # moved aside by another reader
                 continue
             except Damaged as problem:
                 log.warning("run %s is damaged and left out: %s", folder.name, problem)
-                continue
-            if unknown := set(where) - set(row):
-                raise LasemError(f"unknown key '{min(unknown)}' in where; known: {', '.join(row)}")
-            if all(_matches(row[key], wanted) for key, wanted in where.items()):
-                yield row
 
     def _move_in(self, temporary: Path, run_id: str) -> RunRecord:
         folder = self.root / run_id
@@ -158,20 +156,22 @@ class RunStore:
 
     def _set_aside(self, folder: Path, problem: Damaged) -> None:
         aside = self.root / ".aside"
-        with one_line_errors("set aside the damaged record", folder):
+        try:
             aside.mkdir(exist_ok=True)
-            target = free_name(aside, folder.name)
-            try:
-                folder.rename(target)
-            except FileNotFoundError:  # another reader was faster
-                return
+            folder.rename(target := free_name(aside, folder.name))
+        except FileNotFoundError:  # another reader was faster
+            return
+        except OSError as error:
+            log.warning("run %s is damaged (%s) and cannot be moved: %s", folder.name, problem, error.strerror)
+            return
         log.warning("run %s is damaged (%s): moved to %s, it will be computed again", folder.name, problem, target)
 
     def _tidy(self) -> None:
         """Remove what writers that were killed left behind."""
         for left in (self.root / ".tmp").glob("*"):
-            if time.time() - left.stat().st_mtime > _DAY:
-                shutil.rmtree(left, ignore_errors=True)
+            with suppress(FileNotFoundError):  # its writer has just finished
+                if time.time() - left.stat().st_mtime > _DAY:
+                    shutil.rmtree(left, ignore_errors=True)
 
     def _model_help(self, run_id: str, problem: str) -> str:
         record = self.get(run_id)
@@ -187,6 +187,13 @@ def _summary_row(document: dict[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in flatten(spec) if name not in row}
     others = {name: value for name, value in summary.items() if name not in row}
     return row | others | settings
+
+
+def _chosen(rows: list[dict[str, Any]], where: dict[str, object]) -> list[dict[str, Any]]:
+    known = {key for row in rows for key in row}
+    if rows and (unknown := set(where) - known):
+        raise LasemError(f"unknown key '{min(unknown)}'; choose from: {', '.join(sorted(known))}")
+    return [row for row in rows if all(_matches(row.get(key), wanted) for key, wanted in where.items())]
 
 
 def _matches(value: object, wanted: object) -> bool:

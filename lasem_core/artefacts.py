@@ -1,0 +1,176 @@
+"""Which runs each figure and table of the paper is a view of.
+
+A declaration says it as the paper does: methods, bases, data sets, configurations. `plan` expands it for a
+profile and a set of seeds; artefacts that need the same run share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from lasem_core import presets
+from lasem_core.configs import static_set
+from lasem_core.errors import LasemError
+from lasem_core.presets import merge
+from lasem_core.spec import RunSpec, build_spec
+
+STATIC_SET = "the static set"  # as many configurations as the depth of the data set's network asks for
+ADJACENT = "adjacent layers"  # a partition of the layers into groups of neighbours
+
+PAIR = ("cifar100", "office-home")
+SHARED = ("hps", "tf", "df-cnn")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A family of runs: every combination of its data sets, bases, configurations and settings.
+
+    Attributes:
+        first_seed_only: for costs and demonstrations, which need no interval.
+    """
+
+    method: str
+    datasets: tuple[str, ...]
+    bases: tuple[str, ...] = ("none",)
+    configs: tuple[str | None, ...] = (None,)
+    settings: tuple[Mapping[str, Any], ...] = field(default=({},))
+    first_seed_only: bool = False
+
+
+def _on_three_data_sets(method: str, **kind: Any) -> tuple[Runs, ...]:
+    """Figure 3 leaves hard parameter sharing out on STL-10."""
+    return Runs(method, PAIR, SHARED, **kind), Runs(method, ("stl10",), ("tf", "df-cnn"), **kind)
+
+
+def _em(**switches: Any) -> dict[str, Any]:
+    return {"em": switches}
+
+
+LASEM = _on_three_data_sets("lasem")
+STATIC = _on_three_data_sets("static", configs=(STATIC_SET,))
+SEARCHES = (
+    Runs("lasem", PAIR, SHARED),
+    Runs("static", PAIR, SHARED, ("all",)),
+    Runs("brute-force", PAIR, SHARED),
+)
+OTHER_METHODS = (
+    *(Runs(method, ("office-home",)) for method in ("den", "apd", "progressive")),
+    Runs("darts", ("office-home",), ("hps", "df-cnn")),
+)
+_SWITCHES = tuple(
+    _em(likelihood=likelihood, prior=prior, rollback=rollback)
+    for likelihood in ("joint", "mean")
+    for prior in ("count", "running-mean", "uniform", "history")
+    for rollback in (True, False)
+    if rollback or (likelihood, prior) in (("joint", "count"), ("mean", "running-mean"))
+)
+
+ARTEFACTS: dict[str, tuple[Runs, ...]] = {
+    "figure1": (Runs("static", PAIR, ("hps", "df-cnn"), (STATIC_SET,)),),
+    "figure2": (),  # a drawing of the three bases
+    "figure3": STATIC + LASEM,
+    "figure4": (Runs("lasem", PAIR, SHARED),),
+    "figure5": (
+        Runs(
+            "fixed-posterior",
+            ("office-home",),
+            ("df-cnn",),
+            ("top2",),
+            tuple(_em(fixed_mass=mass / 10) for mass in range(5, 11)),
+        ),
+        Runs("lasem", ("office-home",), ("df-cnn",)),
+    ),
+    "figure6": (),  # the architectures
+    "figure7": STATIC + LASEM,
+    "figure8": LASEM,
+    "table1": (*OTHER_METHODS, Runs("lasem", ("office-home",), SHARED)),
+    "table2": (),  # the experiments' parameters
+    "table3": SEARCHES,
+    "appendix_c": SEARCHES,
+    "appendix_e": (
+        Runs("static", ("stl10-group",), ("df-cnn",), ("all",)),
+        Runs("lasem", ("stl10-group",), ("df-cnn",), settings=(_em(groups=ADJACENT), _em(groups=""))),
+    ),
+    "appendix_f": tuple(
+        Runs(method, ("office-home",), bases, configs, first_seed_only=True)
+        for method, bases, configs in (
+            ("static", SHARED, ("all", "top2")),
+            ("lasem", SHARED, (None,)),
+            ("brute-force", SHARED, (None,)),
+            ("darts", ("hps", "df-cnn"), (None,)),
+            *((method, ("none",), (None,)) for method in ("single-task", "progressive", "den", "apd")),
+        )
+    ),
+    "dynamics": (Runs("lasem", ("cifar100",), ("hps",), settings=_SWITCHES, first_seed_only=True),),
+    "speed": (
+        Runs("static", ("cifar100",), SHARED, ("all",), first_seed_only=True),
+        Runs("lasem", ("cifar100",), SHARED, first_seed_only=True),
+    ),
+}
+
+
+def plan(
+    artefacts: Iterable[str],
+    profile: str,
+    seeds: Sequence[int] | None = None,
+    dataset: str | None = None,
+    preset: str = "paper",
+    settings: Mapping[str, str] | None = None,
+) -> list[RunSpec]:
+    """The runs that `artefacts` need, each once, in the order of the declarations.
+
+    Arguments:
+        artefacts: names in `ARTEFACTS`, or `all`.
+        seeds: None: as many as the profile has for the data set.
+        dataset: takes the place of the paper's data sets; None: those, and `planted` at profile smoke.
+        settings: dotted switches for every run, as `lasem train --set` takes them.
+    """
+    dataset = dataset or ("planted" if profile == "smoke" else None)
+    common = {"profile": profile, "preset": preset}
+    families = [family for name in _names(artefacts) for family in ARTEFACTS[name]]
+    specs = (spec for family in families for spec in _expand(family, common, seeds, dataset, dict(settings or {})))
+    return list(dict.fromkeys(specs))
+
+
+def _names(artefacts: Iterable[str]) -> list[str]:
+    names = list(artefacts)
+    for name in names:
+        if name not in ARTEFACTS and name != "all":
+            raise LasemError(f"unknown artefact '{name}'; choose from: all, {', '.join(ARTEFACTS)}")
+    return list(ARTEFACTS) if "all" in names else names
+
+
+def _expand(
+    family: Runs, common: dict[str, Any], seeds: Sequence[int] | None, dataset: str | None, settings: dict[str, str]
+) -> Iterator[RunSpec]:
+    for name, base in product((dataset,) if dataset else family.datasets, family.bases):
+        options = common | {"dataset": name, "method": family.method, "base": base}
+        depth = build_spec(options, settings).model.depth
+        seeds_here = _seeds(family, common["profile"], name, seeds)
+        for config, switches, seed in product(_configs(family.configs, depth), family.settings, seeds_here):
+            chosen = options | {"config": config, "seed": seed}
+            yield build_spec(merge(chosen, _grouped(switches, depth)), settings)
+
+
+def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | None) -> Sequence[int]:
+    try:
+        seeds = presets.seeds(profile, dataset) if wanted is None else wanted
+    except KeyError:
+        raise LasemError(f"unknown profile '{profile}'; choose from: {', '.join(presets.PROFILES)}") from None
+    return seeds[:1] if family.first_seed_only else seeds
+
+
+def _configs(configs: tuple[str | None, ...], depth: int) -> list[str | None]:
+    return [str(c) for c in static_set(depth).values()] if configs == (STATIC_SET,) else list(configs)
+
+
+def _grouped(switches: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
+    if switches.get("em", {}).get("groups") != ADJACENT:
+        return switches
+    size = 3 if depth % 3 == 0 and depth > 3 else 2
+    layers = [str(layer) for layer in range(1, depth + 1)]
+    groups = "|".join(",".join(layers[start : start + size]) for start in range(0, depth, size))
+    return merge(switches, _em(groups=groups))
