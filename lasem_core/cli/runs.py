@@ -1,0 +1,109 @@
+"""`lasem runs`: list, filter, show and verify run records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from lasem_core.command import command_line
+from lasem_core.errors import LasemError
+from lasem_core.estimate import spell
+from lasem_core.record import ROW, RunRecord, plain
+from lasem_core.store import RunStore
+
+DEFAULT_STORE = Path("outputs/runs")
+COLUMNS = ("run_id", "dataset", "method", "base", "config", "preset", "profile", "seed")
+PERCENT = {"peak_at_best_valid": "peak %", "final_accuracy": "final %"}
+
+
+def runs(
+    run_id: Annotated[str | None, typer.Argument(help="Show this run only; the first digits are enough.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only runs with KEY=VALUE, e.g. dataset=cifar100 or em.prior=count.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Verify every file of every record.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    store: Annotated[Path, typer.Option(help="The folder with the records.")] = DEFAULT_STORE,
+) -> None:
+    """List the recorded runs, show one, or verify them all."""
+    if check:
+        raise typer.Exit(_check(RunStore(store), as_json))
+    if run_id is not None:
+        _show(_find(RunStore(store), run_id), as_json)
+    else:
+        _list(RunStore(store).summaries(**conditions(where or [])), as_json, store)
+
+
+def conditions(where: list[str]) -> dict[str, str]:
+    """`key=value` words as a dictionary."""
+    for word in where:
+        if "=" not in word:
+            raise LasemError(f"--where {word}: write it as KEY=VALUE, e.g. dataset=cifar100")
+    return dict(word.split("=", 1) for word in where)
+
+
+def _check(store: RunStore, as_json: bool) -> int:
+    problems = store.check()
+    if as_json:
+        typer.echo(json.dumps([{"run_id": run_id, "problem": problem} for run_id, problem in problems]))
+    else:
+        for run_id, problem in problems:
+            typer.echo(f"{run_id}: {problem}")
+        typer.echo(f"{store.root}: {len(problems)} damaged" if problems else f"{store.root}: every record is sound")
+    return 1 if problems else 0
+
+
+def _find(store: RunStore, start: str) -> RunRecord:
+    found = [run_id for run_id in store.summaries()["run_id"] if run_id.startswith(start)]
+    if len(found) != 1:
+        raise LasemError(f"{len(found) or 'no'} runs in {store.root} begin with '{start}'; see: lasem runs")
+    record = store.get(found[0])
+    if record is None:
+        raise LasemError(f"run {found[0]} is damaged; it will be computed again when it is needed")
+    return record
+
+
+def _show(record: RunRecord, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(record.row | {"spec": record.spec.model_dump(mode="json")} | _parts(record)))
+        return
+    for name, value in {**record.row, **record.summary, **record.measured}.items():
+        typer.echo(f"{name:20} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    typer.echo(f"{'digest':20} {record.digest()}\n{'folder':20} {record.path}")
+    typer.echo(f"{'again':20} {command_line(record.spec)}")
+
+
+def _parts(record: RunRecord) -> dict[str, Any]:
+    parts = {"summary": record.summary, "measured": record.measured, "fingerprint": record.fingerprint}
+    return plain(parts | {"digest": record.digest(), "stale": record.stale, "path": record.path})
+
+
+def _list(frame: pd.DataFrame, as_json: bool, store: Path) -> None:
+    if as_json:
+        typer.echo(json.dumps([plain_row(row) for row in frame[list(ROW)].to_dict("records")]))
+    elif frame.empty:
+        typer.echo(f"no runs in {store}")
+    else:
+        typer.echo(_table(frame).to_string(index=False))
+        typer.echo(f"{len(frame)} runs in {store}")
+
+
+def plain_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `RunStore.summaries` as JSON; pandas has turned integers beside gaps into floats."""
+    whole = {name: int(row[name]) for name in ("seed", "n_tasks", "epochs") if row[name] is not None}
+    return plain(row | whole)
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    table = frame[list(COLUMNS)].copy()
+    table["config"] = table["config"].fillna("")
+    for name, heading in PERCENT.items():
+        table[heading] = (100 * frame[name].astype(float)).round(1)
+    table["forgetting"] = frame["forgetting_ratio"].astype(float).round(2)
+    table["time"] = [spell(None if pd.isna(seconds) else seconds) for seconds in frame["train_seconds"]]
+    table["stale"] = frame["stale"].map({True: "stale", False: ""})
+    return table.rename(columns={"stale": ""})

@@ -1,0 +1,84 @@
+"""`lasem sweep`: run what figures and tables still need."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lasem_core.cli.runs import DEFAULT_STORE
+from lasem_core.command import title
+from lasem_core.errors import LasemError
+from lasem_core.estimate import seconds_of, spell
+from lasem_core.spec import RunSpec
+from lasem_core.store import RunStore
+from lasem_core.sweep import plan, run_sweep, split_stored
+
+
+def sweep(
+    artefacts: Annotated[list[str], typer.Argument(help="figure1, table3, ... or all.")],
+    profile: Annotated[str, typer.Option(help="smoke, quick or paper.")] = "smoke",
+    preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for every run.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
+    engine: Annotated[str, typer.Option(help="loky (processes here) or dask.")] = "loky",
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and for how long.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Data folder; default: LASEM_DATA.")] = None,
+    store: Annotated[Path, typer.Option(help="The folder with the records.")] = DEFAULT_STORE,
+) -> None:
+    """Compute the runs that ARTEFACTS need and the store does not hold; shared runs are computed once."""
+    specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, _pairs(settings or []))
+    if dry_run:
+        _announce(specs, RunStore(store), data, jobs)
+        return
+    report = run_sweep(specs, RunStore(store), data, jobs, engine, scheduler)
+    typer.echo(str(report))
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def parse_seeds(text: str | None) -> list[int] | None:
+    """`0-4`, `0,2` or `0-2,7` as numbers."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise LasemError(f"--seeds {text}: write seeds as 0-4 or 0,2,7")
+    ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return list(dict.fromkeys(seed for ends in ranges for seed in range(ends[0], ends[-1] + 1)))
+
+
+def _pairs(settings: list[str]) -> dict[str, str]:
+    for setting in settings:
+        if "=" not in setting:
+            raise LasemError(f"--set {setting}: write it as KEY=VALUE, e.g. em.prior=count")
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: int | None) -> None:
+    stored, missing, impossible = split_stored(specs, store, data)
+    expected = dict(zip(missing, seconds_of(missing, store.summaries()), strict=True))
+    for spec in stored:
+        typer.echo(f"stored      {title(spec)}")
+    for spec, seconds in expected.items():
+        typer.echo(f"{spell(seconds):11} {title(spec)}")
+    for spec, reason in impossible:
+        typer.echo(f"impossible  {title(spec)}: {reason}")
+    typer.echo(_total(len(specs), len(stored), len(impossible), list(expected.values()), jobs))
+
+
+def _total(n: int, stored: int, impossible: int, expected: list[float | None], jobs: int | None) -> str:
+    import joblib
+
+    workers = jobs or joblib.cpu_count()
+    known = [seconds for seconds in expected if seconds is not None]
+    seconds = max(sum(known) / workers, max(known, default=0)) if known or not expected else None
+    unknown = f" ({len(expected) - len(known)} of unknown length)" if len(known) < len(expected) else ""
+    cannot = f", {impossible} impossible" if impossible else ""
+    about = "at least" if unknown and known else "about"
+    time = f"{about} {spell(seconds)}" if seconds is not None else "time unknown"
+    return f"{n} runs: {stored} stored, {len(expected)} to do{unknown}{cannot}; {time} on {workers} workers"
