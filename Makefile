@@ -1,0 +1,49 @@
+# make reproduce · make test · make lab · make page · make sweep · make bench
+PYTHON ?= python3
+PROFILE ?= smoke
+ARTEFACTS ?= all
+DATASET ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+DATASET_FLAG := $(if $(DATASET),--dataset $(DATASET))
+
+.PHONY: reproduce test lint lab page sweep bench clean
+
+reproduce: $(STAMP)
+	$(BIN)/lasem reproduce $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
+
+test: $(STAMP) lint
+	MPLBACKEND=agg $(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(BIN)/python tests/run_notebooks.py
+
+lint: $(STAMP)
+	$(BIN)/ruff check lasem_core tests notebooks
+	$(BIN)/ruff format --check lasem_core tests notebooks
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+page: $(STAMP)
+	$(BIN)/voila notebooks/explorer.ipynb
+
+sweep: $(STAMP)
+	$(BIN)/lasem sweep $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
+
+bench: $(STAMP)
+	$(BIN)/lasem bench
+
+clean:
+	rm -rf .cache outputs/notebooks outputs/report.html
+
+# The stamp says that this pyproject.toml is installed: a second call installs nothing. Distributions that ship
+# Python without ensurepip still have venv itself, and pip can install into it from outside.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "lasem needs Python 3.11 or newer; name one: make PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version > /dev/null 2>&1 \
+	  || $(PYTHON) -m venv --clear .venv > /dev/null 2>&1 \
+	  || { $(PYTHON) -m venv --clear --without-pip .venv \
+	       && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } \
+	  || { echo "cannot make a virtual environment: install your system's python3-venv package" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $(STAMP)
