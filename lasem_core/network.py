@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +106,7 @@ def _head(arch: Architecture, n_classes: int, init: Initializer) -> list[Tensors
     widths = (arch.n_features, *arch.head, n_classes)
     return [
         {"weight": init.weight(f"weight{i}", (n_out, n_in)), "bias": init.bias(n_out)}
-        for i, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False))
+        for i, (n_in, n_out) in enumerate(pairwise(widths))
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lasem_core.architecture import Architecture
 from lasem_core.configs import ConfigSpace, TransferConfig
-from lasem_core.em import Batch, dropout_mask, log_true_class, m_step
+from lasem_core.em import Batch, dropout_mask, m_step
 from lasem_core.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.spec import ModelSpec, RunSpec
 from lasem_core.transfer import Initializer, sharing

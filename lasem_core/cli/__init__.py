@@ -1,0 +1,67 @@
+"""The `lasem` command: one typer application, one file per command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from lasem_core.errors import LasemError
+
+app = typer.Typer(
+    name="lasem",
+    help="Lifelong architecture search via EM: train, sweep, reproduce, look.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+# typer brings its own click in new releases and imports it in old ones
+UsageMistake = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+COMMANDS = ("train", "sweep", "reproduce", "runs", "bench")
+GROUPS = ("data",)
+
+
+def _register() -> None:
+    for name in COMMANDS:
+        if find_spec(f"lasem_core.cli.{name}") is None:
+            continue
+        app.command(name)(getattr(import_module(f"lasem_core.cli.{name}"), name))
+    for name in GROUPS:
+        if find_spec(f"lasem_core.cli.{name}") is None:
+            continue
+        app.add_typer(import_module(f"lasem_core.cli.{name}").app, name=name)
+
+
+_register()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: mistakes of the user are one line on stderr and exit status 2."""
+    logging.basicConfig(level=logging.WARNING, format="lasem: %(message)s")
+    sys.exit(exit_status(lambda: app(args=arguments, standalone_mode=False)))
+
+
+def exit_status(command: Callable[[], object]) -> int:
+    """Run `command` and say how it went, in a shell's terms."""
+    try:
+        status = command()
+    except LasemError as error:
+        return _complain(str(error), 2)
+    except UsageMistake as error:
+        return _complain(error.format_message(), error.exit_code)
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("stopped; run the same command again to continue", 130)
+    return status if isinstance(status, int) else 0
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"lasem: {message}", file=sys.stderr)
+    return status
