@@ -86,11 +86,11 @@ _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
         "model": {"kb_channels": (16, 24, 32, 36), "deconv_channels": (24, 48, 64, 72)},
     },
     "stl10": {
-        "stream": {"noise": "released"},
+        "stream": {"noise": "released", "images": "per-seed"},
         "model": {"kb_channels": (12, 24, 32, 48, 64, 96), "deconv_channels": (24, 48, 64, 96, 128, 192)},
     },
     "stl10-group": {
-        "stream": {"noise": "released"},
+        "stream": {"noise": "released", "images": "per-seed"},
         "model": {
             "kb_channels": (12, 24, 24, 32, 48, 48, 64, 96, 96),
             "deconv_channels": (24, 48, 48, 64, 96, 96, 128, 192, 192),
@@ -98,7 +98,7 @@ _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
     },
     "office-home": {
         "optim": {"lr_decay": 1e-4},
-        "stream": {"domain_groups": "shared"},
+        "stream": {"domain_groups": "shared", "images": "per-seed"},
         "model": {"kb_channels": (24, 64, 64, 64), "deconv_channels": (48, 128, 128, 128)},
     },
 }

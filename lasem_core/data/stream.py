@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,23 +21,26 @@ class Split:
         labels: (N,) int64 in 0..K-1.
         prepare: for uint8 images, `prepare(images, index) -> float images`: normalisation and the task's fixed
             noise of the images at `index`; None where `images` are ready.
+        rows: (N,) int64 where many splits share one pool: image i of the split is `images[rows[i]]`.
     """
 
     images: Tensor
     labels: Tensor
     prepare: Prepare | None = field(default=None, repr=False)
+    rows: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) in channels-last memory and labels (B,) at `index` (B,)."""
-        images = self.images[index]
+        images = self.images[index if self.rows is None else self.rows[index]]
         images = images if self.prepare is None else self.prepare(images, index)
         return images.contiguous(memory_format=torch.channels_last), self.labels[index]
 
     def to(self, device: torch.device) -> Split:
-        return Split(self.images.to(device), self.labels.to(device), self.prepare)
+        rows = None if self.rows is None else self.rows.to(device)
+        return Split(self.images.to(device), self.labels.to(device), self.prepare, rows)
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,29 @@ class TaskStream:
         return channels, height, width
 
     def to(self, device: torch.device) -> TaskStream:
-        return TaskStream([task.to(device) for task in self.tasks], self.order, self.title)
+        pools: dict[int, Tensor] = {}  # a pool that many splits share crosses to the device once
+
+        def moved(split: Split) -> Split:
+            if id(split.images) not in pools:
+                pools[id(split.images)] = split.images.to(device)
+            return replace(split, images=pools[id(split.images)]).to(device)
+
+        tasks = [Task(t.name, t.classes, moved(t.train), moved(t.valid), moved(t.test)) for t in self.tasks]
+        return TaskStream(tasks, self.order, self.title)
 
     def content_hash(self) -> str:
-        """A hash of every image and label as stored: the same spec gives the same hash on any machine."""
+        """A hash of every image, label and preparation: the same spec gives the same hash on any machine."""
         digest = hashlib.blake2b(repr(self.order).encode(), digest_size=8)
-        for task in self.tasks:
-            for split in (task.train, task.valid, task.test):
-                digest.update(split.images.contiguous().cpu().numpy().tobytes())
-                digest.update(split.labels.cpu().numpy().tobytes())
+        pools: dict[int, bytes] = {}
+        for split in (s for task in self.tasks for s in (task.train, task.valid, task.test)):
+            if id(split.images) not in pools:
+                pools[id(split.images)] = _bytes_hash(split.images)
+            digest.update(pools[id(split.images)])
+            digest.update(_bytes_hash(split.labels) + repr(split.prepare).encode())
+            digest.update(b"" if split.rows is None else _bytes_hash(split.rows))
         return digest.hexdigest()
+
+
+def _bytes_hash(tensor: Tensor) -> bytes:
+    last = tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor  # how shared pools lie in memory: no copy
+    return hashlib.blake2b(last.contiguous().cpu().numpy(), digest_size=8).digest()
