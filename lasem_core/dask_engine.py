@@ -39,12 +39,12 @@ def dask_backend(jobs: int, scheduler: str | None) -> Iterator[tuple[int, Backen
 
 
 def _local_cluster(jobs: int) -> LocalCluster:
-    """Processes with one thread each; no dashboard, and no memory limit that would kill a run half-way."""
+    """Processes with one thread each; any free port, and no memory limit that would kill a run half-way."""
     return LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     )

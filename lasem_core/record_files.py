@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from lasem_core.disk import sync_folder, write_synced
-from lasem_core.record import TABLES, RunRecord, canonical, plain
+from lasem_core.record import TABLES, RunRecord, plain
 from lasem_core.spec import RunSpec, explain
 from lasem_core.version import NUMERICS_VERSION
 
@@ -43,8 +43,13 @@ def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
         "measured": plain(record.measured),
         "sha256": {name: _sha256(data) for name, data in files.items()},
     }
-    document["checksum"] = _sha256(canonical(document))
-    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+    body = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}").encode()
+    return body + _seal(body)
+
+
+def _seal(body: bytes) -> bytes:
+    """The end of record.json, which vouches for every byte before it."""
+    return f',\n "checksum": "{_sha256(body)}"\n}}\n'.encode()
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
@@ -64,13 +69,10 @@ def _torch_bytes(state: dict[str, Any]) -> bytes:
 def read_document(folder: Path) -> dict[str, Any]:
     """record.json, verified against its own checksum; FileNotFoundError where there is no such run."""
     data = _read(folder, "record.json")
-    try:
-        document = json.loads(data)
-        checksum = document.pop("checksum")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise Damaged("record.json cannot be read") from None
-    if _sha256(canonical(document)) != checksum:
+    body = data[: -len(_seal(b""))]
+    if data != body + _seal(body):
         raise Damaged("record.json does not match its checksum")
+    document = json.loads(data)
     if document["run_id"] != folder.name:
         raise Damaged(f"it belongs to run {document['run_id']}")
     return document

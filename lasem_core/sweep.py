@@ -72,8 +72,11 @@ def run_sweep(
     data = Path(data).resolve() if data else None
     stored, missing, failed = split_stored(specs, store, data)
     done: list[RunSpec] = []
-    bar = tqdm(total=len(specs), initial=len(stored) + len(failed), unit="run", disable=not progress, file=sys.stderr)
-    with bar, _engine(engine, jobs or joblib.cpu_count(), scheduler, len(missing)) as (at_once, settings):
+    before = len(stored) + len(failed)
+    with (
+        _engine(engine, jobs or joblib.cpu_count(), scheduler, len(missing)) as (at_once, settings),
+        tqdm(total=len(specs), initial=before, unit="run", disable=not progress, file=sys.stderr) as bar,
+    ):
         for spec, cause in _outcomes(missing, _parallel(store, data, settings), at_once):
             done += [spec] if cause is None else []
             failed += [] if cause is None else [(spec, cause)]
