@@ -149,7 +149,7 @@ def resolve(dataset: str, method: str, base: str, preset: str, profile: str) -> 
     layers = [DATASETS.get(dataset, {}), _METHOD_DEFAULTS.get(method, {})]
     if preset == "released":
         layers += [_RELEASED, _RELEASED_BY_DATASET.get(dataset, {})]
-        if dataset == "caltech101":
+        if dataset in ("caltech101", "office-home-incremental"):
             layers.append(_RELEASED_BY_DATASET["office-home"])
         if (dataset, base) == ("stl10", "tf"):
             layers.append({"model": {"head": (128,)}})  # SPEC item 33

@@ -80,16 +80,21 @@ def read_npz(path: Path, side: int) -> Arrays:
     return _read_npz(*stamp(path), side)
 
 
-@lru_cache(maxsize=2)
-def _read_npz(path: str, size: int, modified: int, side: int) -> Arrays:
+def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Arrays of an npz file by name; raises LasemError where it is damaged or lacks one."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in KEYS if name not in archive.files]
+            missing = [name for name in names if name not in archive.files]
             if missing:
-                raise LasemError(f"{path} has no array {', '.join(missing)}; it needs {', '.join(KEYS)}")
-            found = {name: archive[name] for name in KEYS}
+                raise LasemError(f"{path} has no array {', '.join(missing)}; it needs {', '.join(names)}")
+            return {name: archive[name] for name in names}
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, AttributeError) as error:
         raise LasemError(f"{path} is not a readable npz file ({error}); prepare it again") from None
+
+
+@lru_cache(maxsize=2)
+def _read_npz(path: str, size: int, modified: int, side: int) -> Arrays:
+    found = read_arrays(path, KEYS)
     for split in ("train", "test"):
         _check(path, split, found[f"x_{split}"], found[f"y_{split}"], side, len(found["class_names"]))
         found[f"y_{split}"] = found[f"y_{split}"].astype(np.int64)

@@ -1,0 +1,173 @@
+"""Folders of images: `<class>/*` or `<domain>/<class>/*`, resized once to a square and kept in one npz file.
+
+Whatever Pillow cannot read is left out, listed and counted. Colour spaces other than RGB are converted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from lasem_core.data import common, source
+from lasem_core.data.pixels import Pixels, standardised
+from lasem_core.data.stream import Split, Task
+from lasem_core.disk import replace_synced
+from lasem_core.errors import LasemError
+from lasem_core.spec import RunSpec
+
+SIDE = 128
+SLOW = 500  # images from which reading them shows a progress bar
+KEYS = ("images", "members", "files", "unreadable", "listing")
+
+Listing = list[tuple[str, str, Path]]  # (domain or "", class, file)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Images (N, 3, 128, 128) uint8, and the rows of each (domain, class) in them; domain "" where there is none."""
+
+    images: Tensor
+    rows: dict[tuple[str, str], Tensor]
+    unreadable: tuple[str, ...]
+
+
+def scan(folder: Path) -> Listing:
+    """Every file of an image tree, sorted by domain, class and name; hidden files do not count."""
+    tops = _folders(folder)
+    nested = bool(tops) and all(_folders(top) and not _files(top) for top in tops)
+    classes = [("", c) for c in tops] if not nested else [(d.name, c) for d in tops for c in _folders(d)]
+    found = [(domain, c.name, file) for domain, c in classes for file in _files(c)]
+    if not found:
+        raise LasemError(f"{folder} holds no images; it needs <class>/<image> or <domain>/<class>/<image>")
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+
+
+def read_image(path: Path, side: int = SIDE) -> np.ndarray:
+    """An RGB image (side, side, 3) uint8, resized without keeping its aspect ratio (paper, Appendix A).
+
+    Pillow's bicubic filter widens with the reduction, so that it does not alias. Raises OSError, SyntaxError or
+    ValueError for what is no image or not a whole one.
+    """
+    with Image.open(path) as image:
+        image.load()
+        if image.mode == "P":
+            image = image.convert("RGBA")  # a palette may carry transparency
+        return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
+
+
+def prepare(listing: Listing, folder: Path, target: Path) -> Path:
+    """Read, resize and store the images of `listing` in `target`; returns `target`.
+
+    Raises LasemError where not a single image can be read.
+    """
+    images, members, unreadable = [], [], []
+    for domain, name, file in tqdm(listing, desc=f"reading {folder.name}", disable=len(listing) < SLOW):
+        try:
+            images.append(read_image(file))
+            members.append((domain, name))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            unreadable.append(str(file.relative_to(folder)))
+    if not images:
+        raise LasemError(f"{folder}: none of its {len(listing)} files is an image")
+    kept = [str(f.relative_to(folder)) for _, _, f in listing if str(f.relative_to(folder)) not in set(unreadable)]
+    content = {"images": np.stack(images), "members": np.array(members), "files": np.array(kept)}
+    content |= {"unreadable": np.array(unreadable, dtype=str), "listing": np.array(listing_digest(listing, folder))}
+    _write(target, content)
+    return target
+
+
+def _write(target: Path, content: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **content)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    replace_synced(target, buffer.getbuffer())
+
+
+def listing_digest(listing: Listing, folder: Path) -> str:
+    """Changes when a file appears, disappears or changes its size."""
+    return source.digest([(str(f.relative_to(folder)), f.stat().st_size) for _, _, f in listing])
+
+
+def cached(dataset: str, folder: Path, home: Path | None, lister: Callable[[Path], Listing] = scan) -> Path:
+    """The prepared npz file of an image folder, made now if it is missing or no longer fits the folder.
+
+    It lies in `home` where that can be written, else in the user's cache folder.
+    """
+    listing = lister(folder)
+    wanted = listing_digest(listing, folder)
+    for path in _places(dataset, folder, home):
+        if path.is_file() and _listing_of(path) == wanted:
+            return path
+    return prepare(listing, folder, next(p for p in _places(dataset, folder, home) if _writable(p.parent)))
+
+
+def _listing_of(path: Path) -> str:
+    return str(source.read_arrays(path, ("listing",))["listing"])
+
+
+def _places(dataset: str, folder: Path, home: Path | None) -> list[Path]:
+    user = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lasem"
+    named = user / f"{dataset}-{source.digest(str(folder.resolve()))}.npz"
+    return [named] if home is None else [home / f"{dataset}.npz", named]
+
+
+def _writable(folder: Path) -> bool:
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    return bool(existing.stat().st_mode & 0o222) and os.access(
+        existing, os.W_OK
+    )  # root may write, but was asked not to
+
+
+def read(path: Path) -> Tree:
+    """A prepared image tree; raises LasemError naming what is wrong with the file."""
+    return _read(*source.stamp(path))
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, size: int, modified: int) -> Tree:
+    found = source.read_arrays(path, KEYS)
+    images, members = found["images"], found["members"]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (SIDE, SIDE, 3):
+        raise LasemError(f"{path}: images are {images.dtype} {images.shape}, they must be uint8 (N, {SIDE}, {SIDE}, 3)")
+    if members.shape != (len(images), 2):
+        raise LasemError(f"{path}: members have shape {members.shape}, they must be ({len(images)}, 2)")
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, (domain, name) in enumerate(members.tolist()):
+        rows.setdefault((domain, name), []).append(row)
+    tensors = {member: torch.tensor(own) for member, own in rows.items()}
+    return Tree(torch.from_numpy(images).permute(0, 3, 1, 2), tensors, tuple(found["unreadable"].tolist()))
+
+
+def task(spec: RunSpec, tree: Tree, name: str, members: list[tuple[str, str]]) -> Task:
+    """A task over (domain, class) members, label = position; every class is split 6:1:3 by default."""
+    parts = []
+    for domain, class_name in members:
+        rows = tree.rows[domain, class_name]
+        where = f"{domain}/{class_name}" if domain else class_name
+        parts.append([rows[chosen] for chosen in common.split_class(spec, len(rows), spec.dataset, where)])
+    splits = [_split(tree.images, list(part)) for part in zip(*parts, strict=True)]
+    classes = tuple(class_name.replace("_", " ") for _, class_name in members)
+    return Task(name, classes, *standardised(*splits, spec.stream.normalisation))
+
+
+def _split(pool: Tensor, rows: list[Tensor]) -> Split:
+    labels = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
+    return Split(pool, labels, Pixels(), torch.cat(rows))
