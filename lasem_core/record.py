@@ -81,7 +81,7 @@ def flat_row(run_id: str, spec: Mapping[str, Any], summary: Mapping[str, Any], m
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values of a nested dictionary, as `--set` and `--where` write them."""
     for name, value in nested.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
