@@ -10,7 +10,7 @@ from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.errors import LasemError
 from lasem_core.spec import RunSpec
 
-__all__ = ["Split", "Task", "TaskStream", "fingerprint", "image_shape", "load_stream"]
+__all__ = ["Split", "Task", "TaskStream", "fingerprint", "image_shape", "load_stream", "notes"]
 
 # data set -> module with `load`, `fingerprint` and `image_shape`, each called with (spec, root)
 MODULES = {
@@ -52,3 +52,9 @@ def fingerprint(spec: RunSpec, root: Path | str | None = None) -> str:
 def image_shape(spec: RunSpec, root: Path | str | None = None) -> tuple[int, int, int]:
     """(C, H, W) of the stream's images, without loading them."""
     return _module(spec).image_shape(spec, Path(root) if root else None)
+
+
+def notes(spec: RunSpec, root: Path | str | None = None) -> tuple[str, ...]:
+    """What the user should know about the data at hand, e.g. files that could not be read; often nothing."""
+    found = getattr(_module(spec), "notes", None)
+    return found(spec, Path(root) if root else None) if found else ()

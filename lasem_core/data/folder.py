@@ -50,13 +50,23 @@ def _prepared(spec: RunSpec, root: Path | None) -> Path:
         return tree.cached("folder", existing_folder(root), None)
     home = source.data_folder("caltech101", "caltech101/<class>/*.jpg", root)
     if (home / "caltech101").is_dir():
-        return tree.cached("caltech101", home / "caltech101", home)
+        return tree.cached("caltech101", home / "caltech101", home, without_background)
     if (home / "caltech101.npz").is_file():
         return home / "caltech101.npz"
     raise LasemError(
         f"caltech101 is not in {home}; put its class folders into {home / 'caltech101'} "
         "or set LASEM_DATA to a folder with caltech101/<class>/*.jpg"
     )
+
+
+def without_background(folder: Path) -> tree.Listing:
+    """The files of an image tree without Caltech-101's BACKGROUND_Google, which is no class."""
+    return [entry for entry in tree.scan(folder) if not entry[1].startswith("BACKGROUND")]
+
+
+def notes(spec: RunSpec, root: Path | None) -> tuple[str, ...]:
+    """What the user should know about the images at hand: files that could not be read."""
+    return tree.unreadable_note(tree.read(_prepared(spec, root)))
 
 
 def existing_folder(root: Path | None) -> Path:

@@ -19,15 +19,75 @@ from lasem_core.spec import RunSpec
 PAGE = "https://www.hemanthdv.org/officeHomeDataset.html"
 OFFICIAL_FOLDER = "OfficeHomeDataset_10072016"
 DOMAINS = ("Product", "Real World")
-OFFICIAL_COUNTS = {"Art": 2427, "Clipart": 4365, "Product": 4439, "Real World": 4357}
+OFFICIAL_COUNTS = {"Product": 4439, "Real World": 4357}  # images
 
 # in the released code's order, which the class lists below index
-CLASSES = tuple(  # noqa: SIM905
-    """Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles Chair Clipboards Computer
-    Couch Curtains Desk_Lamp Drill Eraser Exit_Sign Fan File_Cabinet Flipflops Flowers Folder Fork Glasses Hammer
-    Helmet Kettle Keyboard Knives Lamp_Shade Laptop Marker Monitor Mop Mouse Mug Notebook Oven Pan Paper_Clip Pen
-    Pencil Postit_Notes Printer Push_Pin Radio Refrigerator Ruler Scissors Screwdriver Shelf Sink Sneakers Soda
-    Speaker Spoon Table Telephone ToothBrush Toys Trash_Can TV Webcam""".split()
+CLASSES = (
+    "Alarm_Clock",
+    "Backpack",
+    "Batteries",
+    "Bed",
+    "Bike",
+    "Bottle",
+    "Bucket",
+    "Calculator",
+    "Calendar",
+    "Candles",
+    "Chair",
+    "Clipboards",
+    "Computer",
+    "Couch",
+    "Curtains",
+    "Desk_Lamp",
+    "Drill",
+    "Eraser",
+    "Exit_Sign",
+    "Fan",
+    "File_Cabinet",
+    "Flipflops",
+    "Flowers",
+    "Folder",
+    "Fork",
+    "Glasses",
+    "Hammer",
+    "Helmet",
+    "Kettle",
+    "Keyboard",
+    "Knives",
+    "Lamp_Shade",
+    "Laptop",
+    "Marker",
+    "Monitor",
+    "Mop",
+    "Mouse",
+    "Mug",
+    "Notebook",
+    "Oven",
+    "Pan",
+    "Paper_Clip",
+    "Pen",
+    "Pencil",
+    "Postit_Notes",
+    "Printer",
+    "Push_Pin",
+    "Radio",
+    "Refrigerator",
+    "Ruler",
+    "Scissors",
+    "Screwdriver",
+    "Shelf",
+    "Sink",
+    "Sneakers",
+    "Soda",
+    "Speaker",
+    "Spoon",
+    "Table",
+    "Telephone",
+    "ToothBrush",
+    "Toys",
+    "Trash_Can",
+    "TV",
+    "Webcam",
 )
 
 # the released code's five groups, used in both domains
@@ -55,7 +115,7 @@ def load(spec: RunSpec, root: Path | None) -> TaskStream:
     groups = _incremental(spec) if spec.dataset == "office-home-incremental" else _groups(spec)
     common.check_n_tasks(spec, len(groups))
     groups = groups[: spec.stream.n_tasks]
-    _check_complete(members, groups)
+    check_complete(members, groups)
     tasks = [
         tree.task(spec, images, f"{domain} task {t + 1}", [members[plain(domain), plain(c)] for c in classes])
         for t, (domain, classes) in enumerate(groups)
@@ -83,7 +143,9 @@ def _incremental(spec: RunSpec) -> list[tuple[str, list[str]]]:
     return [("Product", list(INCREMENTAL[:n])) for n in range(FIRST_INCREMENT, most + 1)]
 
 
-def _check_complete(members: dict, groups: list[tuple[str, list[str]]]) -> None:
+def check_complete(members: dict, groups: list[tuple[str, list[str]]] | None = None) -> None:
+    """Raises LasemError naming class folders that `groups` (None: all of both domains) need and `members` lacks."""
+    groups = groups or [(domain, list(CLASSES)) for domain in DOMAINS]
     missing = [f"{d}/{c}" for d, classes in groups for c in classes if (plain(d), plain(c)) not in members]
     if missing:
         raise LasemError(f"Office-Home lacks {len(missing)} class folders ({', '.join(missing[:3])}, ...); see {PAGE}")
@@ -115,10 +177,30 @@ def prepared(root: Path | None) -> Path:
         return tree.cached("office-home", folder, home, listing)
     if (home / "office-home.npz").is_file():
         return home / "office-home.npz"
-    raise LasemError(
-        f"office-home is not in {home}; get {OFFICIAL_FOLDER}.zip from {PAGE}, then run "
+    raise LasemError(f"office-home is not in {home}; {how_to_get(home)}")
+
+
+def how_to_get(home: Path) -> str:
+    """Where the images come from and what to do with them."""
+    return (
+        f"get {OFFICIAL_FOLDER}.zip from {PAGE}, then run "
         f"`lasem data prepare office-home --from {OFFICIAL_FOLDER}.zip --data {home}`"
     )
+
+
+def counts(files: tree.Listing) -> tuple[str, ...]:
+    """One line per domain: classes and files found beside the official release's."""
+    lines = []
+    for domain in DOMAINS:
+        own = [name for found, name, _ in files if plain(found) == plain(domain)]
+        official = f"official: {len(CLASSES)} and {OFFICIAL_COUNTS[domain]}"
+        lines.append(f"{domain}: {len(set(own))} classes, {len(own)} files ({official})")
+    return tuple(lines)
+
+
+def notes(spec: RunSpec, root: Path | None) -> tuple[str, ...]:
+    """What the user should know about the images at hand: files that could not be read."""
+    return tree.unreadable_note(tree.read(prepared(root)))
 
 
 def fingerprint(spec: RunSpec, root: Path | None) -> str:

@@ -80,6 +80,12 @@ def _quantiles(mean: float, std: float, device: torch.device) -> Tensor:
     return (mean + std * math.sqrt(2) * torch.erfinv(2 * levels - 1)).float().to(device)
 
 
+def pooled(pool: Tensor, rows: list[Tensor], pixels: Pixels) -> Split:
+    """The split of the classes' rows [(N_k,)] in a shared pool of images, label = position in the list."""
+    labels = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
+    return Split(pool, labels, pixels, torch.cat(rows))
+
+
 def standardised(train: Split, valid: Split, test: Split, statistics: str) -> tuple[Split, Split, Split]:
     """The splits with per-channel statistics in their `prepare`; `statistics` as in `common.standardise`."""
     if statistics == "none":

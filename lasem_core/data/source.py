@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lasem_core.disk import one_line_errors
 from lasem_core.errors import LasemError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
@@ -64,10 +66,12 @@ def digest(*parts: object) -> str:
 
 def npz_fingerprint(path: Path) -> str:
     """A hash of the arrays in an npz file, whatever its compression: their names, sizes and CRC-32 sums, which
-    stand in the file's directory (and which reading the arrays verifies)."""
+    stand in the file's directory (and which reading the arrays verifies). An image folder's listing, which holds
+    times, does not count."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return digest(sorted((m.filename, m.file_size, m.CRC) for m in archive.infolist()))
+            members = sorted((m.filename, m.file_size, m.CRC) for m in archive.infolist())
+            return digest([member for member in members if member[0] != "listing.npy"])
     except (zipfile.BadZipFile, OSError) as error:
         raise LasemError(f"{path} is not a readable npz file ({error}); prepare it again") from None
 
@@ -78,6 +82,19 @@ def read_npz(path: Path, side: int) -> Arrays:
     Raises LasemError naming the file and what is wrong with it.
     """
     return _read_npz(*stamp(path), side)
+
+
+def write_npz(path: Path, content: dict[str, np.ndarray], compressed: bool) -> None:
+    """Write an npz file so that a reader never sees half of one; raises LasemError where the folder refuses."""
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    with one_line_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                (np.savez_compressed if compressed else np.savez)(file, **content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:

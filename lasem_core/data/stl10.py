@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from lasem_core.data import common, source
-from lasem_core.data.pixels import Noise, Pixels, standardised
-from lasem_core.data.stream import Split, Task, TaskStream
+from lasem_core.data.pixels import Noise, Pixels, pooled, standardised
+from lasem_core.data.stream import Task, TaskStream
 from lasem_core.errors import LasemError
 from lasem_core.keyed_random import key, permutation, uniform
 from lasem_core.spec import RunSpec
@@ -104,16 +104,11 @@ def _task(spec: RunSpec, pools: Pools, task: int, classes: list[int]) -> Task:
         "test": [pools.test_rows[k] for k in classes],
     }
     splits = [
-        _split(pools.test if name == "test" else pools.train, part, _pixels(spec, task, name))
+        pooled(pools.test if name == "test" else pools.train, part, _pixels(spec, task, name))
         for name, part in rows.items()
     ]
     ready = standardised(*splits, spec.stream.normalisation)
     return Task(f"STL-10 task {task + 1}", tuple(pools.names[k] for k in classes), *ready)
-
-
-def _split(pool: Tensor, rows: list[Tensor], pixels: Pixels) -> Split:
-    labels = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
-    return Split(pool, labels, pixels, torch.cat(rows))
 
 
 def _pixels(spec: RunSpec, task: int, split: str) -> Pixels:

@@ -5,7 +5,6 @@ Whatever Pillow cannot read is left out, listed and counted. Colour spaces other
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lasem_core.data import common, source
-from lasem_core.data.pixels import Pixels, standardised
-from lasem_core.data.stream import Split, Task
-from lasem_core.disk import replace_synced
+from lasem_core.data.pixels import Pixels, pooled, standardised
+from lasem_core.data.stream import Task
 from lasem_core.errors import LasemError
 from lasem_core.spec import RunSpec
 
@@ -43,16 +41,17 @@ class Tree:
 
 def scan(folder: Path) -> Listing:
     """Every file of an image tree, sorted by domain, class and name; hidden files do not count."""
-    tops = _folders(folder)
-    nested = bool(tops) and all(_folders(top) and not _files(top) for top in tops)
-    classes = [("", c) for c in tops] if not nested else [(d.name, c) for d in tops for c in _folders(d)]
+    tops = folders(folder)
+    nested = bool(tops) and all(folders(top) and not _files(top) for top in tops)
+    classes = [("", c) for c in tops] if not nested else [(d.name, c) for d in tops for c in folders(d)]
     found = [(domain, c.name, file) for domain, c in classes for file in _files(c)]
     if not found:
         raise LasemError(f"{folder} holds no images; it needs <class>/<image> or <domain>/<class>/<image>")
     return found
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders(folder: Path) -> list[Path]:
+    """Its visible sub-folders, sorted."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
@@ -79,7 +78,7 @@ def prepare(listing: Listing, folder: Path, target: Path) -> Path:
     Raises LasemError where not a single image can be read.
     """
     images, members, unreadable = [], [], []
-    for domain, name, file in tqdm(listing, desc=f"reading {folder.name}", disable=len(listing) < SLOW):
+    for domain, name, file in tqdm(listing, desc=f"reading {folder.name}", disable=len(listing) < SLOW or None):
         try:
             images.append(read_image(file))
             members.append((domain, name))
@@ -90,20 +89,14 @@ def prepare(listing: Listing, folder: Path, target: Path) -> Path:
     kept = [str(f.relative_to(folder)) for _, _, f in listing if str(f.relative_to(folder)) not in set(unreadable)]
     content = {"images": np.stack(images), "members": np.array(members), "files": np.array(kept)}
     content |= {"unreadable": np.array(unreadable, dtype=str), "listing": np.array(listing_digest(listing, folder))}
-    _write(target, content)
+    source.write_npz(target, content, compressed=False)
     return target
 
 
-def _write(target: Path, content: dict[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **content)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    replace_synced(target, buffer.getbuffer())
-
-
 def listing_digest(listing: Listing, folder: Path) -> str:
-    """Changes when a file appears, disappears or changes its size."""
-    return source.digest([(str(f.relative_to(folder)), f.stat().st_size) for _, _, f in listing])
+    """Changes when a file appears, disappears or is written."""
+    stamps = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for _, _, f in listing]
+    return source.digest(stamps)
 
 
 def cached(dataset: str, folder: Path, home: Path | None, lister: Callable[[Path], Listing] = scan) -> Path:
@@ -120,7 +113,10 @@ def cached(dataset: str, folder: Path, home: Path | None, lister: Callable[[Path
 
 
 def _listing_of(path: Path) -> str:
-    return str(source.read_arrays(path, ("listing",))["listing"])
+    try:
+        return str(source.read_arrays(path, ("listing",))["listing"])
+    except LasemError:
+        return "damaged"
 
 
 def _places(dataset: str, folder: Path, home: Path | None) -> list[Path]:
@@ -130,10 +126,9 @@ def _places(dataset: str, folder: Path, home: Path | None) -> list[Path]:
 
 
 def _writable(folder: Path) -> bool:
+    """Whether its owner meant it to be written: root could always."""
     existing = next(p for p in (folder, *folder.parents) if p.exists())
-    return bool(existing.stat().st_mode & 0o222) and os.access(
-        existing, os.W_OK
-    )  # root may write, but was asked not to
+    return bool(existing.stat().st_mode & 0o222) and os.access(existing, os.W_OK)
 
 
 def read(path: Path) -> Tree:
@@ -156,6 +151,15 @@ def _read(path: str, size: int, modified: int) -> Tree:
     return Tree(torch.from_numpy(images).permute(0, 3, 1, 2), tensors, tuple(found["unreadable"].tolist()))
 
 
+def unreadable_note(tree: Tree) -> tuple[str, ...]:
+    """One line that counts and names the files left out, or none."""
+    left = tree.unreadable
+    if not left:
+        return ()
+    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+    return (f"{len(left)} unreadable files left out: {', '.join(left[:5])}{more}",)
+
+
 def task(spec: RunSpec, tree: Tree, name: str, members: list[tuple[str, str]]) -> Task:
     """A task over (domain, class) members, label = position; every class is split 6:1:3 by default."""
     parts = []
@@ -163,11 +167,6 @@ def task(spec: RunSpec, tree: Tree, name: str, members: list[tuple[str, str]]) -
         rows = tree.rows[domain, class_name]
         where = f"{domain}/{class_name}" if domain else class_name
         parts.append([rows[chosen] for chosen in common.split_class(spec, len(rows), spec.dataset, where)])
-    splits = [_split(tree.images, list(part)) for part in zip(*parts, strict=True)]
+    splits = [pooled(tree.images, list(part), Pixels()) for part in zip(*parts, strict=True)]
     classes = tuple(class_name.replace("_", " ") for _, class_name in members)
     return Task(name, classes, *standardised(*splits, spec.stream.normalisation))
-
-
-def _split(pool: Tensor, rows: list[Tensor]) -> Split:
-    labels = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
-    return Split(pool, labels, Pixels(), torch.cat(rows))

@@ -1,0 +1,84 @@
+"""`lasem data`: which data sets are there, what their tasks look like, how to get them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lasem_core.errors import LasemError
+from lasem_core.spec import Dataset, Preset, Profile, build_spec, choices
+
+app = typer.Typer(help="Data sets: status, show, prepare.", no_args_is_help=True, rich_markup_mode=None)
+
+DataFolder = Annotated[Path | None, typer.Option(help="data folder (default: the environment's LASEM_DATA)")]
+
+
+@app.command()
+def status(data: DataFolder = None) -> None:
+    """Say which data sets are there."""
+    from lasem_core.data.overview import status as find
+
+    for name, state in find(data):
+        typer.echo(f"{name:12} {state}")
+    typer.echo(f"{'folder':12} any <class>/<image> tree: lasem train --dataset folder --data PATH --classes-per-task K")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help=" | ".join(choices(Dataset)))],
+    out: Annotated[Path | None, typer.Option(help="write a contact sheet per task into this folder")] = None,
+    preset: Annotated[str, typer.Option(help=" | ".join(choices(Preset)))] = "paper",
+    profile: Annotated[str, typer.Option(help=" | ".join(choices(Profile)))] = "paper",
+    seed: int = 0,
+    classes_per_task: Annotated[int | None, typer.Option(help="for `folder`")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. --set stream.order=shuffled")
+    ] = None,
+    data: DataFolder = None,
+) -> None:
+    """Show the tasks of a stream: classes and images per task, and a contact sheet of each.
+
+    Example: lasem data show cifar100 --out outputs/data
+    """
+    from lasem_core.cli.train import parse_settings
+
+    dotted = parse_settings(settings or [])
+    if classes_per_task is not None:
+        dotted["stream.classes_per_task"] = str(classes_per_task)
+    spec = build_spec({"dataset": name, "preset": preset, "profile": profile, "seed": seed}, dotted)
+    _show(spec, out, data)
+
+
+def _show(spec: object, out: Path | None, data: Path | None) -> None:
+    from lasem_core.data import fingerprint, load_stream, notes, overview
+
+    stream = load_stream(spec, data)
+    lines = [*overview.table(stream), *notes(spec, data), f"fingerprint {fingerprint(spec, data)}"]
+    typer.echo("\n".join(lines))
+    if out is not None:
+        paths = overview.write_sheets(stream, spec.dataset, out)
+        typer.echo(f"{len(paths)} contact sheets in {out}")
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="cifar100 | stl10 | office-home | caltech101")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="a folder or archive with the official release, instead of a download")
+    ] = None,
+    data: DataFolder = None,
+) -> None:
+    """Make the prepared file of a data set in the data folder and print its checksum.
+
+    Example: lasem data prepare office-home --from OfficeHomeDataset_10072016.zip --data ~/data
+    """
+    from lasem_core.data.prepare import prepare as make
+
+    home = data or os.environ.get("LASEM_DATA")
+    if not home:
+        raise LasemError(f"where to? lasem data prepare {name} --data DIR (or set LASEM_DATA)")
+    made = make(name, Path(home), source)
+    typer.echo("\n".join([*made.notes, f"{made.path}", f"sha256 {made.sha256}"]))

@@ -1,0 +1,154 @@
+"""Making the prepared files: a download through torchvision, or a folder or archive the user has."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lasem_core.data import folder, office_home, source, tree
+from lasem_core.errors import LasemError
+
+DOWNLOADABLE = ("cifar100", "stl10")
+FROM_FOLDER = ("office-home", "caltech101")
+ARCHIVES = {"cifar100": "cifar-100-python.tar.gz", "stl10": "stl10_binary.tar.gz"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made: the file, its SHA-256 sum, and lines worth telling the user."""
+
+    path: Path
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+
+def prepare(dataset: str, home: Path, given: Path | None = None) -> Prepared:
+    """Make `home/<dataset>.npz`.
+
+    Arguments:
+        dataset: cifar100 or stl10 (downloaded unless `given`), office-home or caltech101 (from `given`).
+        home: the data folder, made if missing.
+        given: a folder or a zip or tar archive with the official release.
+
+    Raises LasemError where there is nothing to make, no network, or the release is not complete.
+    """
+    if dataset not in DOWNLOADABLE + FROM_FOLDER:
+        raise LasemError(f"'{dataset}' needs no preparation; these do: {', '.join(DOWNLOADABLE + FROM_FOLDER)}")
+    if given is not None and not given.exists():
+        raise LasemError(f"--from {given}: there is no such file or folder")
+    target = home.expanduser() / f"{dataset}.npz"
+    if dataset in DOWNLOADABLE:
+        notes = _prepare_arrays(dataset, target, given)
+    elif given is None:
+        raise LasemError(_needs_a_source(dataset, home))
+    else:
+        with opened(given) as place:
+            notes = _prepare_office_home(place, target) if dataset == "office-home" else _prepare_tree(place, target)
+    return Prepared(target, _sha256(target), notes)
+
+
+def _needs_a_source(dataset: str, home: Path) -> str:
+    if dataset == "office-home":
+        return office_home.how_to_get(home)
+    return f"give the folder or archive with the class folders: lasem data prepare {dataset} --from PATH --data {home}"
+
+
+@contextmanager
+def opened(given: Path) -> Iterator[Path]:
+    """The folder `given`, or the content of the archive `given` in a temporary folder."""
+    if given.is_dir():
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="lasem-") as temporary:
+        _extract(given, Path(temporary))
+        yield Path(temporary)
+
+
+def _extract(archive: Path, place: Path) -> None:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as content:
+                content.extractall(place)
+        elif tarfile.is_tarfile(archive):
+            with tarfile.open(archive) as content:
+                content.extractall(place, filter="data")
+        else:
+            raise LasemError(f"--from {archive}: neither a folder nor a zip or tar archive")
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise LasemError(f"--from {archive}: cannot unpack it ({error})") from None
+
+
+def _prepare_arrays(dataset: str, target: Path, given: Path | None) -> tuple[str, ...]:
+    read: Callable[[Path, bool], dict[str, np.ndarray]] = {"cifar100": _cifar100, "stl10": _stl10}[dataset]
+    if given is not None:
+        with opened(given) as place:
+            content = _official(dataset, lambda: read(place, False), f"{given} is not the official release")
+    else:
+        with tempfile.TemporaryDirectory(prefix="lasem-") as place:
+            content = _official(dataset, lambda: read(Path(place), True), "cannot download it")
+    source.write_npz(target, content, compressed=True)
+    return (f"{len(content['y_train'])} training and {len(content['y_test'])} test images",)
+
+
+def _official(dataset: str, read: Callable[[], dict[str, np.ndarray]], problem: str) -> dict[str, np.ndarray]:
+    try:
+        return read()
+    except (OSError, RuntimeError) as error:
+        raise LasemError(
+            f"{dataset}: {problem} ({error}); where there is a network, get {ARCHIVES[dataset]} and run "
+            f"`lasem data prepare {dataset} --from {ARCHIVES[dataset]}`"
+        ) from None
+
+
+def _cifar100(place: Path, download: bool) -> dict[str, np.ndarray]:
+    from torchvision.datasets import CIFAR100
+
+    train, test = (CIFAR100(place, train=part, download=download) for part in (True, False))
+    return _content(train.data, train.targets, test.data, test.targets, train.classes)
+
+
+def _stl10(place: Path, download: bool) -> dict[str, np.ndarray]:
+    from torchvision.datasets import STL10
+
+    train, test = (STL10(place, split=part, download=download) for part in ("train", "test"))
+    images = (part.data.transpose(0, 2, 3, 1) for part in (train, test))  # (N, 96, 96, 3)
+    return _content(next(images), train.labels, next(images), test.labels, train.classes)
+
+
+def _content(*arrays: object) -> dict[str, np.ndarray]:
+    x_train, y_train, x_test, y_test, names = (np.ascontiguousarray(a) for a in arrays)
+    labels = {"y_train": y_train.astype(np.uint8), "y_test": y_test.astype(np.uint8)}
+    return {"x_train": x_train, "x_test": x_test, **labels, "class_names": names}
+
+
+def _prepare_office_home(place: Path, target: Path) -> tuple[str, ...]:
+    found = office_home.find(place)
+    if found is None:
+        raise LasemError(f"{place} has no folders {' and '.join(office_home.DOMAINS)}; see {office_home.PAGE}")
+    listing = office_home.listing(found)
+    office_home.check_complete({(office_home.plain(d), office_home.plain(c)): (d, c) for d, c, _ in listing})
+    tree.prepare(listing, found, target)
+    return (*office_home.counts(listing), *tree.unreadable_note(tree.read(target)))
+
+
+def _prepare_tree(place: Path, target: Path) -> tuple[str, ...]:
+    found = place
+    while len(inside := tree.folders(found)) == 1:  # archives wrap the class folders in one or two of their own
+        found = inside[0]
+    listing = folder.without_background(found)
+    tree.prepare(listing, found, target)
+    images = tree.read(target)
+    return (f"{len(images.rows)} classes, {len(images.images)} images", *tree.unreadable_note(images))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
