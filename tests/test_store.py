@@ -1,0 +1,285 @@
+"""The record store: whole or not at all, verified when read, several writers, full disks, 5,000 records."""
+
+import errno
+import json
+import logging
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lasem_core.store as store_module
+from lasem_core.command import command_line
+from lasem_core.errors import LasemError
+from lasem_core.record_files import _document_bytes, _seal
+from lasem_core.spec import RunSpec, build_spec
+from lasem_core.store import RunRecord, RunStore
+
+FILES = ("record.json", "history.parquet", "posterior.parquet", "accuracy.parquet")
+MODEL = {"weights": torch.arange(3.0)}
+
+
+RUN_ID = "0123456789abcdef"
+
+
+def make_record(run_id=RUN_ID, seed=0, **summary):
+    place = {"position": [0, 0], "task": [0, 0]}
+    return RunRecord(
+        run_id=run_id,
+        spec=RunSpec(seed=seed),
+        fingerprint="f00d",
+        summary={"peak_at_best_valid": np.float32(0.5), "forgetting_ratio": float("nan"), "configs": ["0101"]}
+        | summary,
+        measured={"train_seconds": 1.5, "libraries": {"torch": "2"}},
+        history=pd.DataFrame({"epoch": [0, 1], "loss": [np.nan, 0.1], "config": ["0101", None]}),
+        posterior=pd.DataFrame(
+            place | {"epoch": [1, 1], "step": [0, 0], "config": ["1", "0"], "mass": np.float16([0.3, 0.7])}
+        ),
+        accuracy=pd.DataFrame(place | {"when": ["epoch", "after"], "test_accuracy": [0.1, 0.2]}),
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "deep" / "runs")
+
+
+def test_a_stored_record_is_the_record(store):
+    record = make_record()
+    stored = store.put(record, MODEL)
+    assert stored.digest() == record.digest()
+    assert stored.row == record.row == store.get(record.run_id).row
+    assert stored.spec == record.spec
+    assert stored.posterior["mass"].dtype == np.float16
+    assert torch.equal(store.model_state(record.run_id)["weights"], MODEL["weights"])
+    assert not list((store.root / ".tmp").iterdir())
+
+
+def test_plain_pandas_and_json_read_a_record(store):
+    path = store.put(make_record()).path
+    assert pd.read_parquet(path / "posterior.parquet")["mass"].sum() == pytest.approx(1, abs=1e-2)
+    document = json.loads((path / "record.json").read_text())
+    assert document["summary"]["forgetting_ratio"] is None
+    assert document["spec"]["em"]["likelihood"] == "joint"
+
+
+def test_digest_sees_every_part_of_the_identical_part():
+    record = make_record()
+    other = record.accuracy.assign(test_accuracy=[0.1, np.nextafter(0.2, 1)])
+    assert replace(record, measured={}).digest() == record.digest()
+    assert replace(record, accuracy=other).digest() != record.digest()
+    assert make_record(peak_at_best_valid=0.6).digest() != record.digest()
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_a_damaged_record_is_set_aside_and_computed_again(store, caplog, file, damage):
+    record = make_record()
+    path = store.put(record).path / file
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes({"truncate": data[:middle], "flip": _flipped(data, middle), "remove": b""}[damage])
+    if damage == "remove":
+        path.unlink()
+    assert [run_id for run_id, _ in store.check()] == [record.run_id]
+    with caplog.at_level(logging.WARNING):
+        assert store.get(record.run_id) is None
+    assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
+    assert (store.root / ".aside" / f"{record.run_id}-0").is_dir()
+    assert store.put(record).digest() == record.digest()
+    assert store.check() == []
+
+
+def _flipped(data, position, bit=0):
+    return data[:position] + bytes([data[position] ^ (1 << bit)]) + data[position + 1 :]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_of_record_json_is_noticed(store, place, bit):
+    record = make_record()
+    path = store.put(record).path / "record.json"
+    data = path.read_bytes()
+    path.write_bytes(_flipped(data, int(place * len(data)), bit))
+    assert store.get(record.run_id) is None
+
+
+def test_a_damaged_record_is_replaced_by_a_writer(store):
+    record = make_record()
+    (store.put(record).path / "record.json").unlink()
+    assert store.put(record).digest() == record.digest()
+
+
+def test_summaries_leave_damaged_records_out(store, caplog):
+    store.put(make_record("aa"))
+    (store.put(make_record("bb")).path / "record.json").write_text("{")
+    assert list(store.summaries()["run_id"]) == ["aa"]
+    assert "bb" in caplog.text
+
+
+def test_of_two_writers_the_first_wins(store, monkeypatch):
+    first, second = make_record(), replace(make_record(), measured={"train_seconds": 9.0})
+    write = store_module.write_files
+
+    def slow_write(*arguments):
+        write(*arguments)
+        monkeypatch.setattr(store_module, "write_files", write)
+        store.put(first)  # the other writer finishes between our writing and our renaming
+
+    monkeypatch.setattr(store_module, "write_files", slow_write)
+    assert store.put(second).measured["train_seconds"] == 1.5
+    assert store.check() == [] and not list((store.root / ".tmp").iterdir())
+
+
+def test_a_model_is_missing_in_a_clone_and_comes_back_from_a_repetition(store):
+    record = make_record()
+    path = store.put(record, MODEL).path
+    (path / "model.pt").unlink()
+    with pytest.raises(LasemError, match=r"lasem train --dataset planted .*--seed 0"):
+        store.model_state(record.run_id)
+    store.put(record, MODEL)
+    assert store.check() == [] and "weights" in store.model_state(record.run_id)
+
+
+def test_a_damaged_model_is_noticed_and_replaced(store):
+    record = make_record()
+    model = store.put(record, MODEL).path / "model.pt"
+    model.write_bytes(_flipped(model.read_bytes(), 200))
+    assert store.get(record.run_id) is not None
+    assert store.check() == [(record.run_id, "model.pt does not match its checksum")]
+    with pytest.raises(LasemError, match="damaged"):
+        store.model_state(record.run_id)
+    store.put(record, MODEL)
+    assert store.check() == []
+
+
+def test_where(store):
+    for seed in range(3):
+        store.put(make_record(f"a{seed}", seed))
+    assert list(store.summaries(seed="1")["run_id"]) == ["a1"]
+    assert list(store.summaries(seed=[0, 2])["run_id"]) == ["a0", "a2"]
+    assert len(store.summaries(**{"em.likelihood": "joint", "optim.lr": "0.001"})) == 3
+    assert [record.run_id for record in store.records(seed=2)] == ["a2"]
+    with pytest.raises(LasemError, match="unknown key 'sed'"):
+        store.summaries(sed=1)
+
+
+def test_an_empty_store_has_an_empty_table(tmp_path):
+    store = RunStore(tmp_path / "nothing")
+    assert store.summaries(dataset="cifar100").empty and store.check() == [] and store.get("x") is None
+    assert "peak_at_best_valid" in store.summaries()
+
+
+@pytest.mark.parametrize("odd", ["", ".", "..", ".aside", "../runs"])
+def test_only_run_ids_name_records(store, odd):
+    store.put(make_record())
+    assert store.get(odd) is None
+    assert store.check() == []
+
+
+@pytest.mark.parametrize("place", ["file", "proc"])
+def test_an_unwritable_store_is_one_line(tmp_path, place):
+    (tmp_path / "file").write_text("in the way")
+    store = RunStore({"file": tmp_path / "file", "proc": "/proc/lasem"}[place])
+    with pytest.raises(LasemError, match="cannot write") as caught:
+        store.put(make_record())
+    assert "\n" not in str(caught.value)
+    with pytest.raises(LasemError, match="cannot write"):
+        store.checkpoint("x")
+
+
+def test_a_full_disk_loses_nothing(store, monkeypatch):
+    store.put(make_record("aa"))
+
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(LasemError, match="No space left on device"):
+        store.put(make_record("bb"))
+    monkeypatch.undo()
+    assert store.check() == [] and list(store.summaries()["run_id"]) == ["aa"]
+    assert not list((store.root / ".tmp").iterdir())
+
+
+def test_a_file_size_limit_loses_nothing(store):
+    store.put(make_record("aa"))
+    checkpoint = store.checkpoint("aa")
+    checkpoint.offer(lambda: {"epoch": 1}, force=True)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(LasemError, match="File too large"):
+            store.put(make_record("bb"))
+        with pytest.raises(LasemError, match="File too large"):
+            checkpoint.offer(lambda: {"epoch": 2, "much": torch.rand(1000)}, force=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.check() == [] and store.get("bb") is None
+    assert checkpoint.load() == {"epoch": 1}
+    assert not list(checkpoint.path.parent.glob(".*"))
+
+
+def test_what_killed_writers_left_is_tidied_after_a_day(store):
+    store.put(make_record("aa"))
+    old, young = store.root / ".tmp" / "old", store.root / ".tmp" / "young"
+    old.mkdir(), young.mkdir()
+    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    store.put(make_record("bb"))
+    assert young.exists() and not old.exists()
+
+
+def test_records_of_older_code_are_stale(store, monkeypatch):
+    store.put(make_record())
+    monkeypatch.setattr("lasem_core.store.NUMERICS_VERSION", 2)
+    monkeypatch.setattr("lasem_core.record_files.NUMERICS_VERSION", 2)
+    record = store.get(make_record().run_id)
+    assert record.stale and store.summaries()["stale"].all()
+    with pytest.raises(ValueError, match="stale"):
+        store.put(record)
+
+
+def test_five_thousand_records(tmp_path):
+    body = _document_bytes(make_record(), {})[: -len(_seal(b""))]
+    for number in range(5000):
+        folder = tmp_path / f"{number:016x}"
+        folder.mkdir()
+        own = body.replace(RUN_ID.encode(), folder.name.encode())
+        (folder / "record.json").write_bytes(own + _seal(own))
+    code = (
+        "import resource, sys, time; from lasem_core.store import RunStore; start = time.process_time();"
+        f"assert len(RunStore({str(tmp_path)!r}).summaries(dataset='planted')) == 5000;"
+        "print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    seconds, megabytes = map(float, shown.split())
+    assert seconds < 3 and megabytes < 1000
+
+
+@pytest.mark.parametrize(
+    "options, chosen",
+    [
+        ({"dataset": "cifar100", "method": "static", "base": "df-cnn", "config": "top2", "seed": 4}, {}),
+        ({"preset": "released", "threads": 2}, {"em.m_steps": "3", "stream.order": "0,1,0"}),
+        ({"method": "lasem"}, {"em.groups": "1,2|3,4", "model.channels": "4,4,8,8"}),
+        ({"method": "single-task", "base": "none", "profile": "quick"}, {"em.rollback": "false"}),
+    ],
+)
+def test_the_command_of_a_run_gives_the_run(options, chosen):
+    spec = build_spec(options, chosen)
+    words = command_line(spec).replace("'", "").split()[2:]
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    again = build_spec(
+        {name[2:]: value for name, value in pairs if name != "--set"},
+        dict(value.split("=", 1) for name, value in pairs if name == "--set"),
+    )
+    assert again == spec

@@ -1,0 +1,76 @@
+"""`lasem runs`."""
+
+import json
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lasem_core.cli.runs import runs
+from lasem_core.errors import LasemError
+from lasem_core.record import ROW
+from lasem_core.spec import RunSpec
+from lasem_core.store import RunRecord, RunStore
+
+APP = typer.Typer()
+APP.command()(runs)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store, empty = RunStore(tmp_path / "runs"), pd.DataFrame({"epoch": [1]})
+    for seed in range(2):
+        summary = {"peak_at_best_valid": 0.25 + seed / 2, "forgetting_ratio": None, "configs": ["0101"]}
+        measured = {"train_seconds": 30.0, "eval_seconds": 1.0}
+        store.put(RunRecord(f"{seed}abc", RunSpec(seed=seed), "f", summary, measured, empty, empty, empty))
+    return store.root
+
+
+def call(folder, *words):
+    result = CliRunner().invoke(APP, [*words, "--store", str(folder)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list(folder):
+    text = call(folder).output
+    assert "25.0" in text and "75.0" in text and "2 runs in" in text
+
+
+def test_json_is_the_rows_of_the_records(folder):
+    rows = json.loads(call(folder, "--json", "--where", "seed=1").output)
+    assert rows == [RunStore(folder).get("1abc").row]
+    assert tuple(rows[0]) == ROW
+    assert isinstance(rows[0]["seed"], int) and rows[0]["forgetting_ratio"] is None
+
+
+def test_an_empty_store(tmp_path):
+    assert "no runs" in call(tmp_path / "none").output
+    assert json.loads(call(tmp_path / "none", "--json").output) == []
+
+
+def test_show_one(folder):
+    text = call(folder, "1a").output
+    assert "lasem train --dataset planted" in text and "1abc" in text
+    assert json.loads(call(folder, "1a", "--json").output)["spec"]["seed"] == 1
+
+
+@pytest.mark.parametrize("start, message", [("9", "no runs"), ("", "2 runs")])
+def test_show_needs_one_run(folder, start, message):
+    with pytest.raises(LasemError, match=message):
+        call(folder, start)
+
+
+def test_check(folder):
+    assert call(folder, "--check").exit_code == 0
+    (folder / "0abc" / "history.parquet").write_bytes(b"")
+    result = call(folder, "--check")
+    assert result.exit_code == 1 and "0abc: history.parquet does not match its checksum" in result.output
+    assert json.loads(call(folder, "--check", "--json").output)[0]["run_id"] == "0abc"
+
+
+def test_where_needs_a_value(folder):
+    with pytest.raises(LasemError, match="KEY=VALUE"):
+        call(folder, "--where", "seed")
