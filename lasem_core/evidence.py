@@ -1,0 +1,243 @@
+"""What a figure or table is drawn from: the runs it needs, the records that are there, tidy tables of them.
+
+Accuracies are fractions here; only pictures and printed tables speak of percent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lasem_core import metrics
+from lasem_core.artefacts import plan
+from lasem_core.configs import static_set
+from lasem_core.errors import LasemError
+from lasem_core.record import RunRecord
+from lasem_core.spec import RunSpec
+from lasem_core.store import RunStore
+from lasem_core.sweep import run_sweep
+
+METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio")
+COSTS = ("train_seconds", "eval_seconds", "peak_rss_mb")
+MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
+SWITCHES = ("likelihood", "prior", "rollback", "groups", "fixed_mass")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs an artefact needs, and the records of those that are there.
+
+    Attributes:
+        specs: every run the artefact needs.
+        records: the ones that are stored, in the same order.
+        causes: why runs that were tried are not there, one line each.
+    """
+
+    artefact: str
+    profile: str
+    specs: Sequence[RunSpec]
+    records: Sequence[RunRecord]
+    causes: Sequence[str] = ()
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per record."""
+        return run_table(self.records)
+
+    @cached_property
+    def choices(self) -> pd.DataFrame:
+        """One row per record and task: the final configuration."""
+        return choice_table(self.records)
+
+    @cached_property
+    def forgetting(self) -> pd.DataFrame:
+        """One row per record and position in the stream: the mean forgetting ratio so far."""
+        return forgetting_table(self.records)
+
+    @cached_property
+    def panels(self) -> list[tuple[str, str]]:
+        """(data set, base) pairs that the artefact shows, whether or not there are records."""
+        return list(dict.fromkeys((spec.dataset, spec.base) for spec in self.specs))
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(spec.dataset for spec in self.specs))
+
+    def __str__(self) -> str:
+        there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at profile {self.profile}"
+        missing = sorted({f"{spec.dataset} {spec.method}" for spec in _without(self.specs, self.records)})
+        return "\n".join([there, *(f"not run: {name}" for name in missing)])
+
+
+def gather(
+    artefact: str,
+    profile: str = "smoke",
+    dataset: str | None = None,
+    seeds: Sequence[int] | None = None,
+    store: str | Path = "outputs/runs",
+    data: str | Path | None = None,
+    preset: str = "paper",
+    train: bool = True,
+) -> Evidence:
+    """The evidence for `artefact`; runs that the store does not hold are trained first.
+
+    Arguments:
+        dataset: takes the place of the paper's data sets; empty: those, and `planted` at profile smoke.
+        seeds: empty: the profile's.
+        store: relative to the repository, wherever the notebook runs.
+        train: False only looks at what is stored.
+    """
+    specs = plan([artefact], profile, list(seeds) if seeds else None, dataset or None, preset)
+    records = RunStore(in_repository(store))
+    found = find(specs, records)
+    missing = _without(specs, found)
+    causes: list[str] = []
+    if train and missing:
+        report = run_sweep(missing, records, data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
+        causes = list(dict.fromkeys(f"{spec.dataset} {spec.method}: {cause}" for spec, cause in report.failed))
+        found = find(specs, records)
+    return Evidence(artefact, profile, specs, found, causes)
+
+
+def in_repository(path: str | Path) -> Path:
+    """`path` below the repository that the working directory is in, so that papermill may start anywhere."""
+    for folder in (here := Path.cwd(), *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "lasem_core").is_dir():
+            return folder / path
+    return here / path
+
+
+def find(specs: Iterable[RunSpec], store: RunStore) -> list[RunRecord]:
+    """The stored records of `specs`, each specification's newest data first; needs no data folder.
+
+    A reader without the images still sees what was measured on them: records are matched by specification.
+    """
+    candidates = _by_choice(store)
+    found = []
+    for spec in specs:
+        ids = candidates.get(_choice(spec.model_dump(mode="json")), [])
+        records = (store.get(run_id) for run_id in ids)
+        same = [r for r in records if r is not None and _key(r.spec) == _key(spec)]
+        found += sorted(same, key=lambda record: record.stale)[:1]
+    return found
+
+
+def _by_choice(store: RunStore) -> dict[str, list[str]]:
+    table = defaultdict(list)
+    for row in store.summaries().to_dict("records"):
+        table[_choice(row)].append(row["run_id"])
+    return table
+
+
+def _choice(row: dict[str, Any]) -> str:
+    """What narrows the records down before they are read."""
+    names = ("dataset", "method", "base", "preset", "profile", "seed")
+    config = row["config"] if isinstance(row["config"], str) else None
+    return json.dumps([config, *(str(row[name]) for name in names)])
+
+
+def _without(specs: Sequence[RunSpec], records: Sequence[RunRecord]) -> list[RunSpec]:
+    there = {_key(record.spec) for record in records}
+    return [spec for spec in specs if _key(spec) not in there]
+
+
+def _key(spec: RunSpec) -> str:
+    return json.dumps(spec.identity(), sort_keys=True)
+
+
+def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per record: what it is, its results, its costs."""
+    rows = [_run_row(record) for record in records]
+    names = ["run_id", "dataset", "title", "method", "base", "config", "label", "seed", "profile"]
+    return pd.DataFrame(rows, columns=[*names, *SWITCHES, *METRICS, *COSTS, *MEMORY, "tasks", "epochs"])
+
+
+def _run_row(record: RunRecord) -> dict[str, Any]:
+    spec = record.spec
+    row = {"run_id": record.run_id, **{n: getattr(spec, n) for n in ("dataset", "method", "base", "seed", "profile")}}
+    row |= {"config": spec.config or "", "label": label(spec), "title": record.summary.get("data_title", spec.dataset)}
+    row |= {name: getattr(spec.em, name) for name in SWITCHES}
+    row |= {name: _number(record.summary.get(name)) for name in (*METRICS, *MEMORY)}
+    row |= {name: _number(record.measured.get(name)) for name in COSTS}
+    return row | {"tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def label(spec: RunSpec) -> str:
+    """The configuration's name in Figure 1, or the method's name."""
+    if spec.config is None:
+        return spec.method
+    names = {str(config): name for name, config in static_set(spec.model.depth).items()}
+    return names.get(spec.config, spec.config).replace("top", "top ").replace("bottom", "bottom ")
+
+
+def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per record and task: `config`, and whether `transferred` layers are {2,4} or the like."""
+    keys = ("dataset", "method", "base", "seed")
+    rows = [
+        {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "task": task, "config": config}
+        for record in records
+        for task, config in enumerate(record.configs, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["run_id", *keys, "task", "config"])
+
+
+def layer_frequency(choices: pd.DataFrame) -> pd.DataFrame:
+    """Share of final choices in which a layer is transferred, one row per run and layer (Figures 4 and 8)."""
+    keys = ["run_id", "dataset", "method", "base", "seed"]
+    long = choices.assign(bit=choices["config"].map(list)).explode("bit")
+    long["layer"] = long.groupby(["run_id", "task"]).cumcount() + 1
+    long["transferred"] = (long["bit"] == "1").astype(float)
+    return long.groupby([*keys, "layer"], as_index=False)["transferred"].mean()
+
+
+def forgetting_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """The mean catastrophic-forgetting ratio after each task (Figure 7)."""
+    keys = ("dataset", "method", "base", "seed")
+    rows = []
+    for record in records:
+        matrix = metrics.accuracy_matrix(record.accuracy)
+        curve = metrics.forgetting_curve(matrix, _order(record))
+        own = {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "label": label(record.spec)}
+        rows += [own | {"trained": n + 1, "forgetting_ratio": v} for n, v in curve.items()]
+    return pd.DataFrame(rows, columns=["run_id", *keys, "label", "trained", "forgetting_ratio"])
+
+
+def _order(record: RunRecord) -> list[int]:
+    """The task at each position of the stream, from the history."""
+    return record.history.groupby("position")["task"].first().astype(int).tolist()
+
+
+def posterior_table(record: RunRecord, task: int) -> pd.DataFrame:
+    """Posterior mass by mini-batch (`step`, the first ones) and by epoch (step -1) of one task of one run.
+
+    float16, as stored, overflows in sums; hence float64.
+    """
+    table = record.posterior
+    return table[table["task"] == task].assign(mass=lambda t: t["mass"].astype(float)).reset_index(drop=True)
+
+
+def peaks_by_task(record: RunRecord) -> pd.Series:
+    """Test accuracy at the first epoch of best validation accuracy, by task."""
+    history = record.history.dropna(subset=["test_accuracy"])
+    best = history.sort_values(["valid_accuracy", "epoch"], ascending=[False, True]).groupby("task").head(1)
+    return best.set_index("task")["test_accuracy"].sort_index()
+
+
+def only(store: str | Path, run_id: str) -> RunRecord:
+    """One stored record."""
+    record = RunStore(in_repository(store)).get(run_id)
+    if record is None:
+        raise LasemError(f"there is no run {run_id} in {store}")
+    return record

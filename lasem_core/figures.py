@@ -1,0 +1,250 @@
+"""Figures 1, 3, 4, 5, 7 and 8, and those of the appendices: tidy tables in, pictures out; nothing is trained here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lasem_core import canvas
+from lasem_core.canvas import ALL, BASE_NAMES, BEST, COLOURS, LASEM, RANGE, SPECIFIC, TRANSFERRED, interval, percent
+from lasem_core.evidence import Evidence, layer_frequency
+
+ACCURACY = "peak per-task accuracy"
+FORGETTING = "forgetting ratio (1 = nothing forgotten)"
+
+
+def static_configurations(evidence: Evidence, metric: str = "peak_at_best_valid") -> Figure:
+    """Figure 1: accuracy of every static configuration, one panel per base and data set."""
+    runs = evidence.runs[evidence.runs["method"] == "static"]
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(runs, dataset, base)
+        if here.empty:
+            return False
+        names = list(dict.fromkeys(here["label"]))
+        colours = {name: ALL if name == "all" else BEST for name in names}
+        sns.pointplot(here, y="label", x=metric, order=names, hue="label", palette=colours, errorbar=interval,
+                      linestyle="none", err_kws={"linewidth": 1.5}, legend=False, ax=axes)  # fmt: skip
+        axes.set_ylabel("")
+        axes.grid(axis="x", color="0.9")
+        percent(axes, ACCURACY, "x")
+        return True
+
+    return canvas.panel_grid(evidence.datasets, _bases(evidence), draw, (4.0, 3.0))
+
+
+def lasem_against_static(evidence: Evidence) -> Figure:
+    """Figure 3: the range of static configurations, transfer at all layers, and LASEM."""
+    metrics = {"peak_at_best_valid": ACCURACY, "forgetting_ratio": FORGETTING}
+
+    def draw(axes: Axes, dataset: str, metric: str) -> bool:
+        here = evidence.runs[evidence.runs["dataset"] == dataset]
+        if here[metric].dropna().empty:
+            return False
+        bases = [base for data, base in evidence.panels if data == dataset]
+        for place, base in enumerate(bases):
+            _range_box(axes, place, here[here["base"] == base], metric)
+        axes.set_xticks(range(len(bases)), [BASE_NAMES[base] for base in bases])
+        axes.set_xlim(-0.6, len(bases) - 0.4)
+        percent(axes, ACCURACY) if metric != "forgetting_ratio" else axes.set_ylabel(FORGETTING)
+        axes.set_title(canvas.title(dataset))
+        return True
+
+    figure = canvas.panel_grid(evidence.datasets, list(metrics), draw, (3.6, 3.2))
+    _legend(figure, {"static: range": RANGE, "static: all layers": ALL, "LASEM": LASEM})
+    return figure
+
+
+def _range_box(axes: Axes, place: int, runs: pd.DataFrame, metric: str) -> None:
+    static = runs[runs["method"] == "static"].groupby("label")[metric].mean().dropna()
+    if len(static):
+        axes.bar(place, static.max() - static.min(), 0.6, static.min(), color=RANGE, edgecolor="0.3")
+    for values, colour, width in ((_values(runs, "all", metric), ALL, 0.6), (_values(runs, "lasem", metric), LASEM, 0)):
+        if len(values):
+            low, high = interval(values)
+            axes.errorbar(place, np.mean(values), [[np.mean(values) - low], [high - np.mean(values)]], color=colour,
+                          marker="" if width else "o", capsize=3, zorder=3)  # fmt: skip
+            axes.hlines(np.mean(values), place - width / 2, place + width / 2, color=colour, lw=2)
+
+
+def layer_frequencies(evidence: Evidence) -> Figure:
+    """Figure 4: how often each layer is transferred, by base."""
+    share = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
+
+    def draw(axes: Axes, dataset: str, _: str) -> bool:
+        here = share[share["dataset"] == dataset]
+        if here.empty:
+            return False
+        sns.barplot(here, x="layer", y="transferred", hue="base", hue_order=_bases(evidence), palette=COLOURS,
+                    errorbar=interval, capsize=0.1, err_kws={"linewidth": 1}, ax=axes)  # fmt: skip
+        axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
+        axes.set_ylim(0, 1.02)
+        percent(axes, "transferred")
+        handles, names = _named_handles(axes)
+        axes.legend(handles, names, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.08))
+        return True
+
+    return canvas.panel_grid(evidence.datasets, [""], draw, (4.6, 3.3))
+
+
+def fixed_posterior(evidence: Evidence) -> Figure:
+    """Figure 5: accuracy against the fixed weight P of one configuration, beside full LASEM."""
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(evidence.runs, dataset, base)
+        fixed = here[here["method"] == "fixed-posterior"]
+        if here.empty:
+            return False
+        if len(fixed):
+            sns.lineplot(fixed, x="fixed_mass", y="peak_at_best_valid", marker="o", errorbar=interval, color=ALL,
+                         ax=axes)  # fmt: skip
+        values = _values(here, "lasem", "peak_at_best_valid")
+        if len(values):
+            axes.axhline(np.mean(values), color=LASEM)
+            axes.axhspan(*interval(values), color=LASEM, alpha=0.15, lw=0)
+        axes.set_xlabel("P, posterior weight of the chosen configuration")
+        percent(axes, ACCURACY)
+        return True
+
+    figure = canvas.panel_grid(evidence.datasets, _bases(evidence), draw, (5.2, 3.4))
+    _legend(figure, {"fixed posterior": ALL, "LASEM": LASEM})
+    return figure
+
+
+def forgetting_curves(evidence: Evidence) -> Figure:
+    """Figure 7: mean forgetting ratio of earlier tasks against the number of tasks trained."""
+    best = best_static(evidence.runs)
+    curves = evidence.forgetting
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(curves, dataset, base).dropna(subset=["forgetting_ratio"])
+        chosen = {"all": ALL, best.get((dataset, base), ""): BEST, "lasem": LASEM}
+        shown = here[here["label"].isin(chosen)]
+        if shown.empty:
+            return False
+        sns.lineplot(shown, x="trained", y="forgetting_ratio", hue="label", palette=chosen, errorbar=interval,
+                     marker="o", ax=axes, legend=False)  # fmt: skip
+        axes.axhline(1, color="0.6", lw=0.8, ls=":")
+        axes.set(xlabel="tasks trained", ylabel="forgetting ratio")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        return True
+
+    figure = canvas.panel_grid(evidence.datasets, _bases(evidence), draw, (3.8, 2.6))
+    _legend(figure, {"all layers": ALL, "best static configuration": BEST, "LASEM": LASEM})
+    return figure
+
+
+def best_static(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The static configuration of highest mean accuracy, by (data set, base)."""
+    static = runs[runs["method"] == "static"]
+    means = static.groupby(["dataset", "base", "label"])["peak_at_best_valid"].mean()
+    return {place: group.idxmax()[2] for place, group in means.groupby(level=[0, 1])}
+
+
+def chosen_configurations(evidence: Evidence, top: int = 8) -> Figure:
+    """Figure 8, top: the most chosen configurations, one bit per layer, layer 1 first."""
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(evidence.choices, dataset, base)
+        if here.empty:
+            return False
+        share = here["config"].value_counts(normalize=True).head(top)
+        sns.barplot(x=share.index, y=share.to_numpy(), color=COLOURS[base], ax=axes)
+        axes.tick_params(axis="x", rotation=90 if len(share.index[0]) > 4 else 45)
+        axes.set_xlabel("")
+        percent(axes, "chosen")
+        return True
+
+    return canvas.panel_grid(evidence.datasets, _bases(evidence), draw, (3.6, 2.6))
+
+
+def layer_shares(evidence: Evidence) -> Figure:
+    """Figure 8, bottom: per layer, how often it is transferred and how often task-specific."""
+    shares = layer_frequency(evidence.choices)
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        mean = _at(shares, dataset, base).groupby("layer")["transferred"].mean()
+        if mean.empty:
+            return False
+        axes.bar(mean.index, mean, color=TRANSFERRED)
+        axes.bar(mean.index, 1 - mean, bottom=mean, color=SPECIFIC, hatch="//", edgecolor="white")
+        axes.set(xticks=mean.index, xlabel="layer", ylim=(0, 1))
+        percent(axes, "share of choices")
+        return True
+
+    figure = canvas.panel_grid(evidence.datasets, _bases(evidence), draw, (3.2, 2.5))
+    _legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
+    return figure
+
+
+def memory(evidence: Evidence) -> Figure:
+    """Appendix F: bytes kept after the last task, shared and task-specific."""
+    runs = evidence.runs.assign(name=evidence.runs.apply(_run_name, axis=1))
+
+    def draw(axes: Axes, dataset: str, _: str) -> bool:
+        here = runs[runs["dataset"] == dataset].sort_values("stored_bytes")
+        if here.empty:
+            return False
+        shared = here["shared_bytes"] / 2**20
+        axes.barh(here["name"], shared, color=TRANSFERRED)
+        axes.barh(here["name"], here["stored_bytes"] / 2**20 - shared, left=shared, color=SPECIFIC)
+        axes.set_xlabel("kept after the last task (MB)")
+        return True
+
+    figure = canvas.panel_grid(evidence.datasets, [""], draw, (6.0, 4.2))
+    _legend(figure, {"shared": TRANSFERRED, "task-specific": SPECIFIC})
+    return figure
+
+
+def beside_paper(table: pd.DataFrame) -> Figure:
+    """Ours beside the paper's: `name`, `paper`, `paper_ci`, `ours`, `ours_ci`, `metric`, one panel per metric."""
+
+    def draw(axes: Axes, metric: str, _: str) -> bool:
+        here = table[table["metric"] == metric].reset_index(drop=True)
+        places = -np.arange(len(here))
+        axes.errorbar(here["paper"], places + 0.15, xerr=here["paper_ci"].fillna(0), fmt="D", mfc="white", color=BEST)
+        if not here["ours"].isna().all():
+            axes.errorbar(here["ours"], places - 0.15, xerr=here["ours_ci"].fillna(0), fmt="o", color=LASEM)
+        axes.set_yticks(places, here["name"])
+        axes.set_xlabel(here["unit"].iloc[0])
+        return True
+
+    height = 1.2 + 0.32 * table.groupby("metric").size().max()
+    figure = canvas.panel_grid(list(dict.fromkeys(table["metric"])), [""], draw, (4.4, height))
+    _legend(figure, {"paper": BEST, "ours": LASEM})
+    return figure
+
+
+def _run_name(run: pd.Series) -> str:
+    words = [run["method"], run["label"] if run["method"] == "static" else "", BASE_NAMES[run["base"]]]
+    return " ".join(word for word in words if word)
+
+
+def _at(table: pd.DataFrame, dataset: str, base: str) -> pd.DataFrame:
+    return table[(table["dataset"] == dataset) & (table["base"] == base)]
+
+
+def _values(runs: pd.DataFrame, label: str, metric: str) -> np.ndarray:
+    return runs.loc[runs["label"] == label, metric].dropna().to_numpy()
+
+
+def _bases(evidence: Evidence) -> list[str]:
+    order = ["hps", "tf", "df-cnn", "none"]
+    return sorted({base for _, base in evidence.panels}, key=order.index)
+
+
+def _named_handles(axes: Axes) -> tuple[list, list[str]]:
+    handles, names = axes.get_legend_handles_labels()
+    return handles, [BASE_NAMES.get(name, name) for name in names]
+
+
+def _legend(figure: Figure, entries: dict[str, str]) -> None:
+    """One legend for all panels, below them."""
+    from matplotlib.patches import Patch
+
+    with canvas.style():
+        handles = [Patch(color=colour, label=name) for name, colour in entries.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(entries), frameon=False)
