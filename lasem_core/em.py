@@ -7,7 +7,7 @@ Everything stays on the device of the data: one step never waits for the host.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -49,7 +49,12 @@ def log_likelihood(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
 
 
 class Prior(Protocol):
-    """pi_t(c): the belief about the task's configuration before the next mini-batch."""
+    """pi_t(c): the belief about the task's configuration before the next mini-batch.
+
+    `counts` (C,) decide the configuration in use: their argmax, the lowest index on ties.
+    """
+
+    counts: Tensor
 
     def probabilities(self) -> Tensor:
         """(C,), non-negative, sums to 1."""
@@ -148,25 +153,53 @@ def m_step(network: TaskNetwork, trie: Trie, features: Tensor, weights: Tensor, 
     return loss if penalty is None else loss + penalty
 
 
+@dataclass(frozen=True)
+class Active:
+    """The configurations one mini-batch evaluates.
+
+    Attributes:
+        trie: the plan of their forward pass.
+        positions: (S,) where they stand in the space; None = the whole space, nothing is left out.
+    """
+
+    trie: Trie
+    positions: Tensor | None = None
+
+    def restrict(self, prior: Tensor) -> Tensor:
+        """A belief (C,) over the space as one over these configurations, (S,), summing to 1."""
+        return prior if self.positions is None else prior[self.positions] / prior[self.positions].sum()
+
+    def spread(self, weights: Tensor, n: int) -> Tensor:
+        """Weights (S,) as weights over a space of n configurations, zero where nothing was evaluated."""
+        return weights if self.positions is None else weights.new_zeros(n).index_copy(0, self.positions, weights)
+
+
+class Step(NamedTuple):
+    """What one mini-batch has shown: all on the device."""
+
+    posterior: Tensor  # (C,), zero outside the active configurations
+    loss: Tensor  # (), of the first M-step
+    evidence: Tensor  # (), sum over the active c of prior * likelihood; 1 without an E-step
+
+
 def em_step(
     network: TaskNetwork,
-    trie: Trie,
+    active: Active,
     prior: Prior,
     optimizer: RMSProp,
     batch: Batch,
     likelihood: str | None,
     m_steps: int,
-) -> tuple[Tensor, Tensor]:
-    """One mini-batch of Algorithm 1; `likelihood` None leaves the belief as it is (static, fixed posterior).
-
-    Returns:
-        The posterior (C,) and the loss of the first M-step, a scalar, both on the device.
-    """
-    features = network.features(batch.images, trie)  # (C, B, F), for both steps: dropout comes behind them
+) -> Step:
+    """One mini-batch of Algorithm 1; `likelihood` None leaves the belief as it is (static, fixed posterior)."""
+    trie = active.trie
+    features = network.features(batch.images, trie)  # (S, B, F), for both steps: dropout comes behind them
     with torch.no_grad():
-        belief = prior.probabilities()
+        belief = active.restrict(prior.probabilities())
+        evidence = torch.ones_like(belief[0])
         if likelihood is not None:
             log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)  # line 8
+            evidence = (belief.log() + log_lik).logsumexp(0).exp()
             belief = posterior(belief, log_lik)  # line 9
     loss = m_step(network, trie, features, belief, batch, 0)
     first = loss.detach()
@@ -175,5 +208,6 @@ def em_step(
             loss = m_step(network, trie, network.features(batch.images, trie), belief, batch, n)
         gradients = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
         optimizer.step(gradients, batch.lr)  # line 11, Eq. 3
-    prior.update(belief)  # line 13
-    return belief, first
+    full = active.spread(belief, len(prior.counts))
+    prior.update(full)  # line 13
+    return Step(full, first, evidence)

@@ -151,6 +151,9 @@ class EMSpec(Part):
     shared_init: Literal["once", "until-transferred"] = "once"
     groups: str = ""  # a partition such as 1,2,3|4,5,6; empty: every layer alone
     fixed_mass: Fraction = 0.9  # fixed-posterior: weight of the chosen configuration
+    prune: Literal["off", "certified", "refreshed"] = "off"  # leave out configurations without weight
+    prune_eps: Annotated[float, Field(gt=0, lt=1)] = 0.02  # posterior mass that may be left out
+    prune_every: Annotated[int, Field(ge=2)] = 100  # mini-batches between two full evaluations
 
 
 class DartsSpec(Part):
@@ -260,12 +263,23 @@ class RunSpec(Part):
         if self.em.groups:
             check_partition(parse_groups(self.em.groups), self.model.depth)
         self._check_order()
+        self._check_pruning()
         return self
 
     def _check_order(self) -> None:
         order = self.stream.order
         if isinstance(order, tuple) and (not order or max(order) >= self.stream.n_tasks):
             raise ValueError(f"stream.order {order} names a task outside 0..{self.stream.n_tasks - 1}")
+
+    def _check_pruning(self) -> None:
+        em = self.em
+        if em.prune != "off" and self.method != "lasem":
+            raise ValueError(f"em.prune '{em.prune}' does not fit method '{self.method}'; only lasem prunes, use off")
+        if em.prune == "certified" and (em.likelihood, em.prior) != ("mean", "count"):
+            raise ValueError(
+                f"em.prune 'certified' has no bound for likelihood '{em.likelihood}' with prior '{em.prior}'; "
+                "use em.likelihood=mean with em.prior=count, or em.prune=refreshed"
+            )
 
     @property
     def space(self) -> ConfigSpace:

@@ -82,7 +82,7 @@ def lifelong(
         if log is None:
             learner.begin_task(context)
         hook = partial(_on_epoch, life, learner, checkpoint, progress, visit)
-        seen = [(n, stream.tasks[n].to(env.device)) for n in dict.fromkeys(stream.order[: visit + 1])]
+        seen = list(context.seen.items())
         fit = partial(fit_task, context=context, env=env, seen=seen, log=log or VisitLog(), hook=hook)
         life.visits.append(learner.train_task(fit))
         _finish_visit(env, learner, life, visit, seen)
@@ -94,7 +94,8 @@ def lifelong(
 def _context(env: Environment, stream: TaskStream, visit: int) -> TaskContext:
     number, epochs = stream.order[visit], env.spec.schedule.epochs
     lr = partial(_lr_in_visit, env, visit)
-    return TaskContext(number, visit, stream.tasks[number].to(env.device), epochs, lr)
+    seen = {n: stream.tasks[n].to(env.device) for n in dict.fromkeys(stream.order[: visit + 1])}
+    return TaskContext(number, visit, seen[number], epochs, lr, seen)
 
 
 def _lr_in_visit(env: Environment, visit: int, epoch: int) -> float:
@@ -106,15 +107,17 @@ def fit_task(
     context: TaskContext,
     env: Environment,
     seen: list[tuple[int, Task]],
-    log: VisitLog,
+    log: VisitLog | dict[str, Any],
     hook: EpochHook | None = None,
 ) -> VisitLog:
     """Train the open task of `learner` to its last epoch, going on after `log.epoch`.
 
     Arguments:
         seen: number and data of the tasks seen so far, the current one among them.
+        log: what the visit has shown so far, or the plain values of such a log.
         hook: called after every epoch, with the log, the epoch's history row and the learner's report.
     """
+    log = VisitLog(**log) if isinstance(log, dict) else log
     for epoch in range(log.epoch + 1, context.epochs + 1):
         started = time.perf_counter()
         report = _train_epoch(learner, context, env, epoch) if epoch else EpochReport()
@@ -179,7 +182,7 @@ def _accuracy_row(visit: int, task: int, when: str, epoch: int, value: float) ->
 def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context: TaskContext, epoch: int) -> None:
     row |= {"lr": context.lr(max(epoch - 1, 0)), "loss": report.loss, "config": report.config}
     row |= {"entropy": report.entropy, "max_weight": report.max_weight}
-    row |= {f"transfer_{layer}": p for layer, p in enumerate(report.transfer, start=1)}
+    row |= {f"transfer_{layer}": p for layer, p in enumerate(report.transfer, start=1)} | report.extra
     log.history.append(row)
     place = {"position": context.visit, "task": context.number, "epoch": epoch}
     log.posterior += [place | {"step": step, "weights": weights} for step, weights in report.weights]

@@ -15,9 +15,9 @@ A learner never touches the disk; the loop never asks which learner it holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,13 +28,21 @@ from lasem_core.em import Batch
 from lasem_core.spec import RunSpec
 
 
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
 @dataclass(frozen=True)
 class Environment:
-    """Where and on what a learner works: the run's spec, its image shape, its device."""
+    """Where and on what a learner works: the run's spec, its image shape, its device.
+
+    `map` runs trainings that do not depend on each other (brute force): Python's own one after another, or one
+    with the same signature that runs them in parallel and yields results in order.
+    """
 
     spec: RunSpec
     image_shape: tuple[int, int, int]
     device: torch.device
+    map: Map = map
 
     @property
     def arch(self) -> Architecture:
@@ -61,6 +69,7 @@ class TaskContext:
         task: its data. The test split is for the loop alone.
         epochs: how many epochs the task will be trained for.
         lr: learning rate by epoch of this task.
+        seen: the tasks met so far by number, this one among them; only joint training looks at them.
     """
 
     number: int
@@ -68,6 +77,7 @@ class TaskContext:
     task: Task
     epochs: int
     lr: Callable[[int], float]
+    seen: Mapping[int, Task] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,6 +90,7 @@ class EpochReport:
         transfer: per layer the probability (or mixture weight) of 'transferred'.
         entropy, max_weight: of the posterior, means over the epoch (the paper's convergence monitor).
         weights: (step or None, {configuration: mass}) rows; None marks the epoch's mean.
+        extra: further columns of the history table that only this method, so set up, has.
     """
 
     loss: float = float("nan")
@@ -88,11 +99,20 @@ class EpochReport:
     entropy: float = float("nan")
     max_weight: float = float("nan")
     weights: list[tuple[int | None, dict[str, float]]] = field(default_factory=list)
+    extra: dict[str, float] = field(default_factory=dict)
 
 
 FitResult = Any
-Fit = Callable[["Learner"], FitResult]
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
+class Fit(Protocol):
+    """Runs the epochs of the open task for a learner.
+
+    `fit(learner)` goes on where the loop stands. For a training of its own a learner passes `log`, the plain
+    values of the log it goes on from ({}: a new one), and `hook=None` where the loop cannot follow it.
+    """
+
+    def __call__(self, learner: Learner, **own: Any) -> FitResult: ...
 
 
 class Learner(ABC):

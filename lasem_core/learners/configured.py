@@ -17,11 +17,12 @@ from torch import Tensor
 
 from lasem_core import transfer
 from lasem_core.configs import ConfigSpace, TransferConfig
-from lasem_core.em import Batch, FixedPrior, Prior, em_step
+from lasem_core.em import Active, Batch, FixedPrior, Prior, em_step
 from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
 from lasem_core.learners.trace import PosteriorTrace
 from lasem_core.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.optim import RMSProp
+from lasem_core.pruning import RULES
 from lasem_core.transfer import Initializer, Tensors
 
 
@@ -73,21 +74,35 @@ class ConfiguredLearner(Learner):
     def _train_with(self, context: TaskContext, configs: Sequence[TransferConfig], prior: Prior) -> None:
         self.current, self.trie, self.prior = context, self._trie(configs), prior
         self.configs_trained = tuple(configs)
+        self._active: dict[tuple[int, ...], Active] = {}
         self.network = self._network(context.number)
         self.optimizer = RMSProp(_trainable(self.network.parameters()), self.spec.optim)
         self.trace = PosteriorTrace([str(config) for config in configs], self.trie.bits)
+        self.pruning = RULES[self.spec.em.prune if len(configs) > 1 else "off"](
+            self.spec.em, len(configs), self._activate
+        )
         self.in_use = configs[int(prior.counts.argmax())]
 
-    def train_step(self, batch: Batch) -> None:
-        result = em_step(self.network, self.trie, self.prior, self.optimizer, batch, self._kind(), self.spec.em.m_steps)
-        self.trace.add(*result)
+    def _activate(self, positions: tuple[int, ...] | None) -> Active:
+        if positions is None:
+            return Active(self.trie)
+        if positions not in self._active:
+            trie = self._trie([self.configs_trained[p] for p in positions])
+            self._active[positions] = Active(trie, torch.tensor(positions, device=self.env.device))
+        return self._active[positions]
 
-    def _kind(self) -> str | None:
-        return self.likelihood if len(self.trie) > 1 else None
+    def train_step(self, batch: Batch) -> None:
+        active = self.pruning.active()
+        likelihood = self.likelihood if len(self.trie) > 1 else None
+        step = em_step(self.network, active, self.prior, self.optimizer, batch, likelihood, self.spec.em.m_steps)
+        self.pruning.observe(step, self.prior)
+        self.trace.add(step)
 
     def end_epoch(self) -> EpochReport:
         self.in_use = self.configs_trained[int(self.prior.counts.argmax())]
-        return self.trace.report(str(self.in_use))
+        report = self.trace.report(str(self.in_use))
+        report.extra = self.pruning.report()
+        return report
 
     def end_task(self) -> None:
         """Choose, drop what the choice does not use, roll the other shared layers back (SPEC items 18-19)."""
@@ -144,7 +159,7 @@ class ConfiguredLearner(Learner):
     def _training_state(self) -> dict[str, Any]:
         prior = {"counts": self.prior.counts, "n": getattr(self.prior, "n", 0)}
         return {"before": self.before, "mean_squares": self.optimizer.mean_squares, "prior": prior,
-                "in_use": str(self.in_use), "steps": self.trace.steps}  # fmt: skip
+                "in_use": str(self.in_use), "steps": self.trace.steps, "pruning": self.pruning.state()}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.shared, self.transferred_before = state["shared"], state["transferred_before"]
@@ -162,6 +177,7 @@ class ConfiguredLearner(Learner):
         self.before = training["before"]
         self.in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
         self.trace.steps = training["steps"]
+        self.pruning.load(training["pruning"])
 
 
 def _clone(groups: list[Tensors | None]) -> list[Tensors | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lasem_core.em import Step
 from lasem_core.learners.base import EpochReport
 
 FIRST_STEPS = 200  # mini-batches of a task whose posteriors are kept one by one
@@ -29,12 +30,13 @@ class PosteriorTrace:
         self.sums = torch.zeros(3, device=self.bits.device, dtype=self.bits.dtype)  # loss, entropy, largest weight
         self.kept: list[Tensor] = []
 
-    def add(self, posterior: Tensor, loss: Tensor) -> None:
+    def add(self, step: Step) -> None:
         """Take one mini-batch in, without waiting for the device."""
+        posterior = step.posterior
         if self.steps < FIRST_STEPS:
             self.kept.append(posterior)
         entropy = -torch.xlogy(posterior, posterior).sum()
-        self.sums += torch.stack([loss, entropy, posterior.max()])
+        self.sums += torch.stack([step.loss, entropy, posterior.max()])
         self.total += posterior
         self.n += 1
         self.steps += 1
