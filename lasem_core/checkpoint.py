@@ -19,7 +19,9 @@ from lasem_core.disk import free_name, one_line_errors, replace_synced
 log = logging.getLogger("lasem")
 
 _DIGEST_BYTES = 32
-_ASKED = "\nstopping at the end of this epoch; Ctrl-C again stops at once, with the last checkpoint"
+_ASKED = "\nlasem: stopping at the end of this epoch; Ctrl-C again stops at once"
+_STOPPED = "lasem: stopped; run the same command again to continue after this epoch"
+_CUT_OFF = "\nlasem: stopped; run the same command again to continue from the last checkpoint"
 
 
 class Checkpointer:
@@ -63,6 +65,7 @@ class Checkpointer:
             self._save(build_state())
             self._last = time.monotonic()
         if self._stop:
+            _say(_STOPPED)
             raise KeyboardInterrupt
 
     def clear(self) -> None:
@@ -81,9 +84,10 @@ class Checkpointer:
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         if self._stop:
+            _say(_CUT_OFF)
             raise KeyboardInterrupt
         self._stop = True
-        print(_ASKED, file=sys.stderr, flush=True)
+        _say(_ASKED)
 
     def _save(self, state: dict[str, Any]) -> None:
         import torch
@@ -98,3 +102,7 @@ class Checkpointer:
         aside = free_name(self.path.parent, f"{self.path.stem}-damaged")
         self.path.replace(aside)
         log.warning("checkpoint %s is damaged: moved to %s, the run starts again", self.path.stem, aside.name)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
