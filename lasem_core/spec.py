@@ -187,7 +187,10 @@ class DenSpec(Part):
     group_lasso: Rate = 0.8
     drift: Rate = 0.5
     loss_threshold: Rate = 0.01
-    sparsity_threshold: Rate = 0.01
+    sparsity_threshold: Rate = 0.01  # weights up to this size count as zero
+    split_threshold: Rate = 0.05  # L2 drift of a unit's incoming weights, the original's value
+    # shares of a task's epochs: head alone, selective retraining, expansion, after the split
+    phases: Annotated[tuple[Rate, Rate, Rate, Rate], BeforeValidator(_split_commas)] = (0.1, 0.3, 0.3, 0.3)
 
 
 class ApdSpec(Part):
@@ -197,7 +200,8 @@ class ApdSpec(Part):
     l1: Rate = 4e-4
     anchor: Rate = 100.0
     consolidate_every: Annotated[int, Field(ge=0)] = 0  # tasks between consolidations; 0 = never
-    clusters: Positive = 2
+    clusters: Positive = 2  # more at each consolidation
+    consolidate_tolerance: Rate = 0.01  # span up to which a cluster agrees on an entry
 
 
 class BruteForceSpec(Part):

@@ -1,8 +1,16 @@
 """Lifelong learners: one file per method, one protocol (`base.py`)."""
 
+from lasem_core.learners.apd import Apd
 from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
+from lasem_core.learners.brute_force import BruteForce
+from lasem_core.learners.darts import Darts
+from lasem_core.learners.den import Den
+from lasem_core.learners.ewc import Ewc
+from lasem_core.learners.fine_tune import FineTune
 from lasem_core.learners.fixed_posterior import FixedPosterior
+from lasem_core.learners.joint import Joint
 from lasem_core.learners.lasem import Lasem
+from lasem_core.learners.progressive import Progressive
 from lasem_core.learners.single_task import SingleTask
 from lasem_core.learners.static import Static
 
@@ -11,6 +19,14 @@ METHODS: dict[str, type[Learner]] = {
     "static": Static,
     "single-task": SingleTask,
     "fixed-posterior": FixedPosterior,
+    "brute-force": BruteForce,
+    "darts": Darts,
+    "progressive": Progressive,
+    "den": Den,
+    "apd": Apd,
+    "joint": Joint,
+    "fine-tune": FineTune,
+    "ewc": Ewc,
 }
 
 __all__ = ["METHODS", "Environment", "EpochReport", "Learner", "TaskContext"]

@@ -27,7 +27,6 @@ from lasem_core.data.stream import Task
 from lasem_core.em import Batch
 from lasem_core.spec import RunSpec
 
-
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 

@@ -57,14 +57,14 @@ class ConfiguredLearner(Learner):
         configs = self.space.configs if is_new else (self.chosen[number],)
         if is_new:
             init = self._init("task", context.visit)
-            bits = self._trie(configs).bits
-            self.tasks[number] = TaskTensors.create(self.arch, self.sharing, bits, context.task.n_classes, init)
+            trie = self._trie(configs)
+            self.tasks[number] = TaskTensors.create(self.arch, self.sharing, trie, context.task.n_classes, init)
         self._train_with(context, configs, self.initial_prior() if is_new else self._certain())
         self.before = _clone(self.shared)
 
     def _init_shared(self, visit: int) -> None:
         """Shared tensors are made once, or anew until some task has transferred them (SPEC item 20)."""
-        usable = self._trie(self.space.configs).bits.bool().any(0).tolist()
+        usable = self._trie(self.space.configs).transferred
         for position, layer in enumerate(self.arch.layers):
             again = self.spec.em.shared_init == "until-transferred" and not self.transferred_before[position]
             if usable[position] and (self.shared[position] is None or again):
@@ -81,14 +81,21 @@ class ConfiguredLearner(Learner):
         self.pruning = RULES[self.spec.em.prune if len(configs) > 1 else "off"](
             self.spec.em, len(configs), self._activate
         )
-        self.in_use = configs[int(prior.counts.argmax())]
+        self._in_use: TransferConfig | None = None
+
+    @property
+    def in_use(self) -> TransferConfig:
+        """The configuration that stands for the open task: most counted, fixed between two epoch ends."""
+        if self._in_use is None:
+            self._in_use = self.configs_trained[int(self.prior.counts.argmax())]
+        return self._in_use
 
     def _activate(self, positions: tuple[int, ...] | None) -> Active:
         if positions is None:
             return Active(self.trie)
         if positions not in self._active:
             trie = self._trie([self.configs_trained[p] for p in positions])
-            self._active[positions] = Active(trie, torch.tensor(positions, device=self.env.device))
+            self._active[positions] = Active(trie, torch.tensor(positions).to(self.env.device))
         return self._active[positions]
 
     def train_step(self, batch: Batch) -> None:
@@ -99,7 +106,7 @@ class ConfiguredLearner(Learner):
         self.trace.add(step)
 
     def end_epoch(self) -> EpochReport:
-        self.in_use = self.configs_trained[int(self.prior.counts.argmax())]
+        self._in_use = None
         report = self.trace.report(str(self.in_use))
         report.extra = self.pruning.report()
         return report
@@ -175,7 +182,7 @@ class ConfiguredLearner(Learner):
         self._train_with(context, configs, prior)
         self.optimizer.mean_squares = training["mean_squares"]
         self.before = training["before"]
-        self.in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
+        self._in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
         self.trace.steps = training["steps"]
         self.pruning.load(training["pruning"])
 

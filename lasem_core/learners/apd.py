@@ -1,0 +1,152 @@
+"""APD-Net: Additive Parameter Decomposition (Yoon et al. 2020, ICLR, Eqs. 2 to 4).
+
+`original`: the filters of task t are theta_t = sigma * M_t + tau_t, sigma shared, M_t = sigmoid(v_t) a mask per
+output channel, tau_t sparse and task-specific; bias and head belong to the task. With theta*_i the filters of an
+earlier task i when task t begins, the loss is
+
+    CE + l1 sum_{i<=t} |tau_i|_1 + anchor sum_{i<t} || theta*_i - (sigma * M_i + tau_i) ||^2
+
+and every tau_i, v_i is trained on (retroactively), so that sigma may move while theta_i stays. At task end entries
+|tau| <= l1 are set to zero (the authors' code) and need no memory. Every `consolidate_every` tasks the tau's of a
+layer are clustered (k-means, `clusters` more each time); what a cluster agrees on up to `consolidate_tolerance` moves
+from its tau's into one locally shared tensor, frozen until the next consolidation.
+
+`released` (SPEC item 58): M and A element-wise, the bias shared, CE + l1 mean over layers of mean |A|; no anchor (it
+is there, but never active), nothing retroactive, no pruning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lasem_core import keyed_random
+from lasem_core.learners.base import Environment, TaskContext
+from lasem_core.learners.consolidation import consolidate
+from lasem_core.learners.gradient import GradientLearner, activate, convolve, flat, head_tensors, tensors_of
+from lasem_core.transfer import Tensors, specific_filters
+
+
+class Apd(GradientLearner):
+    """Shared filters, masked and corrected by each task."""
+
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        self.original = env.spec.apd.variant == "original"
+        init = self.initializer("shared")
+        self.shared = [specific_filters(layer, init.scoped(layer.number)) for layer in self.arch.layers]
+        if self.original:
+            self.shared = [{"weight": group["weight"]} for group in self.shared]
+        self.own: dict[int, list[Tensors]] = {}
+        self.clusters: dict[int, list[int]] = {}  # which locally shared tensor a task uses, per layer
+        self.local: list[dict[int, Tensor]] = [{} for _ in self.arch.layers]
+
+    def add_task(self, context: TaskContext) -> None:
+        init = self.initializer("task", context.visit)
+        self.own[context.number] = [
+            self._own_layer(layer, init.scoped("specific", layer.number)) for layer in self.arch.layers
+        ]
+        self.heads[context.number] = head_tensors(self.arch, context.task.n_classes, init.scoped("head"))
+
+    def _own_layer(self, layer, init) -> Tensors:
+        shape = (layer.out_channels, layer.in_channels, layer.kernel, layer.kernel)
+        tensors = {"tau": init.weight("tau", shape)}
+        if self.original:
+            return tensors | {"mask": init.weight("mask", (shape[0], 1, 1, 1)), "bias": init.bias(shape[0])}
+        return tensors | {"mask": init.weight("mask", shape)}
+
+    def theta(self, number: int, position: int) -> Tensor:
+        """The filters of a task's layer, (C_out, C_in, k, k)."""
+        own = self.own[number][position]
+        theta = self.shared[position]["weight"] * own["mask"].sigmoid() + own["tau"]
+        local = self.local[position].get(self.clusters[number][position]) if number in self.clusters else None
+        return theta if local is None else theta + local
+
+    def features(self, number: int, images: Tensor) -> Tensor:
+        x = images.to(self.env.compute_dtype)
+        for position, layer in enumerate(self.arch.layers):
+            bias = (self.own[number] if self.original else self.shared)[position]["bias"]
+            x = activate(convolve(x, self.theta(number, position), bias, layer), layer)
+        return flat(x, self.env.dtype)
+
+    def _earlier(self) -> list[int]:
+        return [number for number in self.own if number != self.current.number] if self.original else []
+
+    def trainable(self) -> list[Tensor]:
+        number = self.current.number
+        mine = tensors_of([*self.shared, *self.own[number], *self.heads[number]])
+        return mine + [group[name] for n in self._earlier() for group in self.own[n] for name in ("tau", "mask")]
+
+    def _open(self, context: TaskContext) -> None:
+        super()._open(context)
+        with torch.no_grad():  # theta* follows from what is stored: it needs no memory between tasks
+            self.targets = [[self.theta(n, p) for p in range(self.arch.depth)] for n in self._earlier()]
+
+    def penalty(self) -> Tensor:
+        taus = [group["tau"] for group in self.own[self.current.number]]
+        if not self.original:
+            return self.spec.apd.l1 * torch.stack([tau.abs().mean() for tau in taus]).mean()
+        taus += [group["tau"] for n in self._earlier() for group in self.own[n]]
+        sparsity = self.spec.apd.l1 * torch.stack([tau.abs().sum() for tau in taus]).sum()
+        drifts = [
+            (target - self.theta(n, position)).square().sum()
+            for n, targets in zip(self._earlier(), self.targets, strict=True)
+            for position, target in enumerate(targets)
+        ]
+        return sparsity + self.spec.apd.anchor * torch.stack(drifts).sum() if drifts else sparsity
+
+    @torch.no_grad()
+    def end_task(self) -> None:
+        super().end_task()
+        if not self.original:
+            return
+        for group in (group for groups in self.own.values() for group in groups):
+            group["tau"][group["tau"].abs() <= self.spec.apd.l1] = 0
+        every = self.spec.apd.consolidate_every
+        if every and len(self.own) % every == 0:
+            self._consolidate(len(self.own) // every)
+
+    def _consolidate(self, times: int) -> None:
+        numbers, spec = list(self.own), self.spec.apd
+        assigned = []
+        for position in range(self.arch.depth):
+            full = [self.own[n][position]["tau"] + self._local_of(n, position) for n in numbers]
+            key = keyed_random.key(self.spec.seed, "consolidate", len(numbers), position) % 2**32
+            labels, self.local[position], taus = consolidate(
+                full, spec.clusters * times, spec.consolidate_tolerance, key
+            )
+            assigned.append(labels)
+            for n, tau in zip(numbers, taus, strict=True):
+                self.own[n][position]["tau"] = tau
+        self.clusters = {n: [labels[i] for labels in assigned] for i, n in enumerate(numbers)}
+
+    def _local_of(self, number: int, position: int) -> Tensor | float:
+        return self.local[position].get(self.clusters[number][position], 0.0) if number in self.clusters else 0.0
+
+    def stored_tensors(self) -> dict[str, list[Tensor]]:
+        """A sparse tau counts as the values and positions of its entries where that is less than the whole."""
+        shared = tensors_of(self.shared) + [t for by_cluster in self.local for t in by_cluster.values()]
+        stored = {"shared": shared}
+        for n, groups in self.own.items():
+            rest = [t for group in groups for name, t in group.items() if name != "tau"]
+            stored[f"task{n}"] = [t for g in groups for t in _compact(g["tau"])] + rest + tensors_of(self.heads[n])
+        return stored
+
+    def knowledge(self) -> dict[str, Any]:
+        return {"shared": self.shared, "own": self.own, "clusters": self.clusters, "local": self.local}
+
+    def training_state(self) -> dict[str, Any]:
+        return super().training_state() | {"targets": self.targets}
+
+    def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
+        super().resume_task(context, training)
+        self.targets = training["targets"]
+
+
+def _compact(tau: Tensor) -> list[Tensor]:
+    values = tau[tau != 0]
+    places = tau.flatten().nonzero()[:, 0].int()
+    sparse = values.numel() * (values.element_size() + 4) < tau.numel() * tau.element_size()
+    return [values, places] if sparse else [tau]

@@ -1,0 +1,233 @@
+"""DARTS (Liu et al. 2019, ICLR) over {task-specific, shared} per layer: DARTS HPS and DARTS DF-CNN of Table 1.
+
+Layer l outputs  sum_k softmax(alpha_l)_k ReLU(f_k(x)), k = 0 with the task's own filters, k = 1 with those made from
+shared knowledge; pooling follows. alpha starts at 0. Each mini-batch: one step on alpha, then one on the weights.
+
+`paper`     alpha by Adam on a held-out half of the training images, the weights by SGD (cosine over the task's steps,
+            momentum, weight decay) on the other half; constants of the original paper.
+`released`  both by RMSProp, on the same mini-batch (SPEC item 57).
+
+First order: the gradient of L_valid(w, alpha). Second order (Eqs. 7 and 8): that of L_valid(w - xi dL_train, alpha),
+its mixed derivative by finite differences with eps = 0.01 / |dL_valid/dw'|. The configuration in use is the argmax
+(ties: task-specific); at task end it is fixed, nothing is retrained, and dropped and rolled back as in LASEM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lasem_core import keyed_random
+from lasem_core.configs import ConfigSpace, TransferConfig, parse_groups
+from lasem_core.em import Batch, Prior
+from lasem_core.learners.base import Environment, EpochReport, TaskContext
+from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.descent import Adam, Sgd
+from lasem_core.learners.gradient import activate, convolve, dropout, flat
+from lasem_core.network import TaskNetwork
+from lasem_core.optim import RMSProp
+
+
+def mixed_logits(network: TaskNetwork, images: Tensor, mixture: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
+    """Logits (B, K) of the network whose layers mix by `mixture` (d, 2): task-specific, shared."""
+    x = images.to(network.compute_dtype)
+    for position, (layer, weights) in enumerate(zip(network.arch.layers, mixture.to(x.dtype), strict=True)):
+        own, adapter, parts = network.task.specific[position], network.task.adapters[position], []
+        if own is not None:
+            parts.append(weights[0] * convolve(x, own["weight"], own["bias"], layer).relu())
+        if adapter is not None:
+            weight, bias = network.sharing.filters(network.shared[position], adapter)
+            parts.append(weights[1] * convolve(x, weight, bias, layer).relu())
+        x = activate(sum(parts[1:], parts[0]), layer)
+    return network.logits(drop(flat(x, mixture.dtype))[None])[0]
+
+
+class Darts(ConfiguredLearner):
+    """A task's configuration by gradient descent on a continuous relaxation."""
+
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        groups = env.spec.em.groups
+        self.groups = parse_groups(groups) if groups else tuple((n + 1,) for n in range(self.arch.depth))
+        of_layer = {layer: i for i, group in enumerate(self.groups) for layer in group}
+        self.group_of = torch.tensor([of_layer[n + 1] for n in range(self.arch.depth)], device=env.device)
+
+    def search_space(self) -> ConfigSpace:
+        return self.spec.space
+
+    def initial_prior(self) -> Prior:
+        return self._certain()
+
+    def _train_with(self, context: TaskContext, configs: Sequence[TransferConfig], prior: Prior) -> None:
+        """Open a task; with a single configuration (a revisited task) there is nothing to search."""
+        self.current, self.searching, self.steps = context, len(configs) > 1, 0
+        self.network = self._network(context.number)
+        self.in_use = TransferConfig.parse("none", self.arch.depth) if self.searching else configs[0]
+        self.alphas = torch.zeros(len(self.groups), 2, device=self.env.device, dtype=self.env.dtype)
+        fixed = torch.tensor([[not bit, bit] for bit in self.in_use.bits])
+        self.fixed = fixed.to(self.env.device, self.env.dtype)  # (d, 2)
+        self.weights = self._weight_optimizer([t.requires_grad_(True) for t in self.network.parameters()])
+        self.alpha_optimizer = self._alpha_optimizer(self.alphas.requires_grad_(True))
+        self._start_epoch()
+
+    def _weight_optimizer(self, parameters: list[Tensor]) -> Sgd | RMSProp:
+        darts = self.spec.darts
+        if darts.weight_optimizer == "sgd":
+            return Sgd(parameters, darts.weight_momentum, darts.weight_decay)
+        return RMSProp(parameters, self.spec.optim)
+
+    def _alpha_optimizer(self, alphas: Tensor) -> Adam | RMSProp:
+        darts = self.spec.darts
+        if darts.alpha_optimizer == "adam":
+            return Adam(alphas, (darts.alpha_beta1, darts.alpha_beta2), darts.alpha_weight_decay)
+        return RMSProp([alphas], self.spec.optim)
+
+    def _start_epoch(self) -> None:
+        self.loss_sum = torch.zeros((), device=self.env.device, dtype=self.env.dtype)
+        self.mixture_sum, self.n_steps = torch.zeros_like(self.fixed), 0
+
+    def mixture(self) -> Tensor:
+        """softmax(alpha) per layer, (d, 2)."""
+        return self.alphas.softmax(1)[self.group_of] if self.searching else self.fixed
+
+    def loss(self, batch: Batch, mixture: Tensor, role: str) -> Tensor:
+        """Mean cross-entropy, plus the auxiliary loss of shared layers, weighted by how far they are used."""
+        key = (*batch.key, role)
+        logits = mixed_logits(self.network, batch.images, mixture, lambda x: dropout(x, self.arch.dropout, key))
+        penalty = self.network.penalty(mixture[:, 1].detach())
+        return F.cross_entropy(logits, batch.labels) + (0.0 if penalty is None else penalty)
+
+    def train_step(self, batch: Batch) -> None:
+        if self.searching:
+            lr = self.spec.darts.alpha_lr if self.spec.darts.alpha_optimizer == "adam" else batch.lr
+            self.alpha_optimizer.step([self._alpha_gradient(batch)], lr)
+        mixture = self.mixture().detach()
+        loss = self.loss(batch, mixture, "weights")
+        self.weights.step(self._gradients(loss, self.weights.parameters), self.weight_lr(batch))
+        self.loss_sum += loss.detach()
+        self.mixture_sum += mixture
+        self.n_steps += 1
+        self.steps += 1
+
+    def _gradients(self, loss: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+        return torch.autograd.grad(loss, tensors, allow_unused=True)
+
+    def weight_lr(self, batch: Batch) -> float:
+        """SGD's rate falls along a cosine over the task's steps; RMSProp takes the run's."""
+        if self.spec.darts.weight_optimizer != "sgd":
+            return batch.lr
+        size = self.spec.optim.batch_size
+        total = self.current.epochs * max(1, len(self.train_index(len(self.current.task.train))) // size)
+        return self.spec.darts.weight_lr * 0.5 * (1 + math.cos(math.pi * self.steps / total))
+
+    def _alpha_gradient(self, batch: Batch) -> Tensor:
+        valid = self._held_out_batch(batch) if self._holds_out else batch
+        if self.spec.darts.order == "first":
+            return self._gradients(self.loss(valid, self.mixture(), "alphas"), [self.alphas])[0]
+        return self._second_order(batch, valid)
+
+    def _second_order(self, train: Batch, valid: Batch) -> Tensor:
+        parameters, xi = self.weights.parameters, self.weight_lr(train)
+        here = [p.detach().clone() for p in parameters]
+        ahead = self._gradients(self.loss(train, self.mixture().detach(), "weights"), parameters)
+        _move(parameters, self._direction(ahead), -xi)
+        direct, *slope = self._gradients(self.loss(valid, self.mixture(), "alphas"), [self.alphas, *parameters])
+        eps = 0.01 / torch.stack(torch._foreach_norm(slope)).square().sum().sqrt()
+        shift = torch._foreach_mul(slope, eps)
+        sides = []
+        for sign in (1.0, -1.0):
+            _restore(parameters, here)
+            _move(parameters, shift, sign)
+            sides.append(self._gradients(self.loss(train, self.mixture(), "weights"), [self.alphas])[0])
+        _restore(parameters, here)
+        return direct - xi * (sides[0] - sides[1]) / (2 * eps)
+
+    def _direction(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Where SGD would go from here; for RMSProp the plain gradient, as in the released code."""
+        if not isinstance(self.weights, Sgd):
+            return gradients
+        pulled = torch._foreach_add(gradients, [p.detach() for p in self.weights.parameters], alpha=self.weights.decay)
+        return torch._foreach_add(pulled, self.weights.velocity, alpha=self.weights.momentum)
+
+    @property
+    def _holds_out(self) -> bool:
+        return self.searching and self.spec.darts.alpha_data == "held-out"
+
+    def _halves(self, n: int) -> tuple[Tensor, Tensor]:
+        """Indices of the weights' and of the alphas' half of n training images."""
+        order = keyed_random.permutation(
+            keyed_random.key(self.spec.seed, "held-out", self.current.visit), n, self.env.device
+        )
+        return order[n // 2 :], order[: n // 2]
+
+    def train_index(self, n: int) -> Tensor:
+        return self._halves(n)[0] if self._holds_out and n > 1 else super().train_index(n)
+
+    def _held_out_batch(self, batch: Batch) -> Batch:
+        """The next mini-batch of the held-out half, reshuffled at each pass through it."""
+        split, size = self.current.task.train, len(batch.labels)
+        index = self._halves(len(split))[1] if len(split) > 1 else super().train_index(1)
+        passed, place = divmod(self.steps, max(1, len(index) // size))
+        key = keyed_random.key(self.spec.seed, "held-out order", self.current.visit, passed)
+        order = keyed_random.permutation(key, len(index), self.env.device)
+        images, labels = split.batch(index[order[place * size : (place + 1) * size]])
+        return Batch(images, labels, batch.lr, batch.key)
+
+    def end_epoch(self) -> EpochReport:
+        if self.searching:
+            bits = (self.alphas[:, 1] > self.alphas[:, 0])[self.group_of].tolist()
+            self.in_use = TransferConfig(tuple(bits))
+        shares = (self.mixture_sum[:, 1] / max(self.n_steps, 1)).tolist()
+        report = EpochReport(float(self.loss_sum) / max(self.n_steps, 1), str(self.in_use), shares)
+        if self.searching:
+            self._add_masses(report)
+        self._start_epoch()
+        return report
+
+    def _add_masses(self, report: EpochReport) -> None:
+        """The mixture as a distribution over configurations, layers independent of each other."""
+        shares = [report.transfer[group[0] - 1] for group in self.groups]
+        masses = {
+            str(c): math.prod(s if c.bits[g[0] - 1] else 1 - s for s, g in zip(shares, self.groups, strict=True))
+            for c in self.space
+        }
+        report.entropy = -sum(p * math.log(p) for p in masses.values() if p > 0)
+        report.max_weight = max(masses.values())
+        report.weights = [(None, masses)]
+
+    def _training_state(self) -> dict[str, Any]:
+        optimizers = [o.mean_squares if isinstance(o, RMSProp) else o.state() for o in self._optimizers]
+        return {"before": self.before, "alphas": self.alphas, "optimizers": optimizers,
+                "in_use": str(self.in_use), "steps": self.steps}  # fmt: skip
+
+    @property
+    def _optimizers(self) -> tuple[Sgd | RMSProp, Adam | RMSProp]:
+        return self.weights, self.alpha_optimizer
+
+    def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
+        chosen = self.chosen.get(context.number)
+        self._train_with(context, (chosen,) if chosen else self.space.configs, self._certain())
+        with torch.no_grad():
+            self.alphas.copy_(training["alphas"])
+        for optimizer, state in zip(self._optimizers, training["optimizers"], strict=True):
+            if isinstance(optimizer, RMSProp):
+                optimizer.mean_squares = state
+            else:
+                optimizer.load(state)
+        self.before, self.steps = training["before"], training["steps"]
+        self.in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
+
+
+@torch.no_grad()
+def _move(parameters: Sequence[Tensor], direction: Sequence[Tensor], length: float) -> None:
+    torch._foreach_add_(list(parameters), list(direction), alpha=length)
+
+
+@torch.no_grad()
+def _restore(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    torch._foreach_copy_(list(parameters), list(values))

@@ -1,0 +1,182 @@
+"""DEN: Dynamically Expandable Networks (Yoon et al. 2018, ICLR, Algorithms 1 to 4), on convolutional layers.
+
+A unit is an output channel. New units are appended, so a task's time stamp is the number of units per layer at its
+end, and inference for task t uses the units stamped <= t. Each task has a fully connected head of its own.
+
+The first task trains the whole network. A later task spends the shares `den.phases` of its epochs on
+
+    head      its head alone, under L1
+    retrain   selective retraining: from the head back through weights above `sparsity_threshold`, the sub-network
+              reached, under L2 and drift / 2 ||w - w_before||^2
+    expand    if the loss is still above `loss_threshold`: `expansion` units per layer, whose connections alone are
+              trained, under L1 and the group lasso of their incoming weights; without it, retraining goes on
+    adapt     useless new units are gone, units of earlier tasks whose incoming weights drifted by more than
+              `split_threshold` (L2 norm) are split, and the new units and the head are trained on
+
+Split: a copy with the new weights is stamped t and takes over what belongs to task t, the unit itself returns to its
+old weights. Older units that moved less keep their change, which is what forgetting is left. The sparse penalties act
+by their proximal steps, learning rate times coefficient. Sources: the paper and its authors' code; theirs is for
+fully connected layers, and they retrain everything with the drift penalty in the last phase, where here the split-off
+units stay put. A task visited again trains its head only. `den_surgery.py` holds the structural changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lasem_core.learners import den_surgery as surgery
+from lasem_core.learners.base import Environment, EpochReport, TaskContext
+from lasem_core.learners.gradient import GradientLearner, activate, convolve, head_tensors, tensors_of
+from lasem_core.transfer import specific_filters
+
+PHASES = ("head", "retrain", "expand", "adapt")
+
+
+class Den(GradientLearner):
+    """One network that grows; what a task may use is stamped.
+
+    Attributes:
+        layers: weight (N_l, N_{l-1}, k, k) and bias (N_l,) of all units so far.
+        sizes: per finished task its units per layer, the time stamp.
+    """
+
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        init = self.initializer("shared")
+        self.layers = [specific_filters(layer, init.scoped(layer.number)) for layer in self.arch.layers]
+        self.sizes: dict[int, list[int]] = {}
+
+    def add_task(self, context: TaskContext) -> None:
+        height, width = self.arch.layers[-1].out_size
+        n_features = self.units[-1] * height * width
+        init = self.initializer("task", context.visit, "head")
+        self.heads[context.number] = head_tensors(self.arch, context.task.n_classes, init, n_features)
+
+    @property
+    def units(self) -> list[int]:
+        """Units per layer now."""
+        return [len(layer["bias"]) for layer in self.layers]
+
+    def begin_task(self, context: TaskContext) -> None:
+        self.epoch, self.reached = 0, None
+        self.before = [{name: t.detach().clone() for name, t in layer.items()} for layer in self.layers]
+        self.phase = "revisit" if context.number in self.heads else "head" if self.sizes else "first"
+        super().begin_task(context)
+
+    def features(self, number: int, images: Tensor) -> Tensor:
+        """Flattened channel first, so that the features of new units come last."""
+        x, sizes = images.to(self.env.compute_dtype), self.sizes.get(number, self.units)
+        for layer, tensors, n in zip(self.arch.layers, self.layers, sizes, strict=True):
+            weight = tensors["weight"][:n, : x.shape[1]]
+            x = activate(convolve(x, weight, tensors["bias"][:n], layer), layer)
+        return x.flatten(1).to(self.env.dtype)  # (B, C * H * W)
+
+    @property
+    def _head_only(self) -> bool:
+        return self.phase in ("head", "revisit")
+
+    def trainable(self) -> list[Tensor]:
+        head = tensors_of(self.heads[self.current.number])
+        return head if self._head_only else tensors_of(self.layers) + head
+
+    def renew_optimizer(self) -> None:
+        """Also the masks of what this phase may change, None = all of it."""
+        super().renew_optimizer()
+        self.masks: list[Tensor | None] = [None] * len(self.optimizer.parameters)
+        if self.phase == "retrain":
+            self.masks = surgery.masks_of_reached(self.layers, self.heads[self.current.number], self.reached)
+        elif self.phase in ("expand", "adapt"):
+            new = surgery.masks_of_new(self.layers, self.before)
+            self.masks[: len(new)] = new
+
+    def regularise(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """L2 and drift penalties, then the phase's masks."""
+        parameters = [p.detach() for p in self.optimizer.parameters]
+        gradients = list(gradients)
+        if not self._head_only:
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=self.spec.den.l2))
+        if self.phase == "retrain":
+            before = tensors_of(self.before)
+            pull = torch._foreach_sub(parameters[: len(before)], before)
+            drifted = torch._foreach_add(gradients[: len(before)], pull, alpha=self.spec.den.drift)
+            gradients[: len(before)] = drifted
+        return [g if mask is None else g * mask for g, mask in zip(gradients, self.masks, strict=True)]
+
+    @torch.no_grad()
+    def after_step(self, lr: float) -> None:
+        if self.phase == "head":
+            for group in self.heads[self.current.number]:
+                surgery.soft_threshold(group["weight"], lr * self.spec.den.l1)
+        elif self.phase == "first":
+            for layer in self.layers:
+                surgery.soft_threshold(layer["weight"], lr * self.spec.den.l1)
+        elif self.phase == "expand":
+            for layer, old in zip(self.layers, self.before, strict=True):
+                new = layer["weight"][len(old["bias"]) :]
+                surgery.soft_threshold(new, lr * self.spec.den.l1)
+                surgery.shrink_groups(new, lr * self.spec.den.group_lasso)
+
+    def end_epoch(self) -> EpochReport:
+        report = super().end_epoch()
+        self.epoch += 1
+        if self.phase in PHASES:
+            self._advance(report.loss)
+        report.extra = {f"units_{number}": n for number, n in enumerate(self.units, start=1)}
+        return report
+
+    def _advance(self, loss: float) -> None:
+        """Enter the phase of the next epoch, passing through those that have no epoch of their own."""
+        ends = self._phase_ends()
+        while self.epoch >= ends[self.phase] and self.phase != "adapt":
+            following = PHASES[PHASES.index(self.phase) + 1]
+            if following == "expand" and (loss <= self.spec.den.loss_threshold or ends["expand"] <= self.epoch):
+                if ends["expand"] > self.epoch:
+                    return
+                following = "adapt"
+            self._enter(following)
+
+    def _phase_ends(self) -> dict[str, int]:
+        """Last epoch of each phase."""
+        epochs, shares = self.current.epochs, self.spec.den.phases
+        ends = [round(epochs * share / sum(shares)) for share in accumulate(shares)]
+        return dict(zip(PHASES, [max(1, ends[0]), *ends[1:]], strict=True))
+
+    @torch.no_grad()
+    def _enter(self, phase: str) -> None:
+        number, den = self.current.number, self.spec.den
+        if phase == "retrain":
+            self.reached = surgery.walk_back(self.layers, self.heads[number], den.sparsity_threshold)
+        elif phase == "expand":
+            init = self.initializer("grow", self.current.visit)
+            surgery.expand(self.layers, self.heads[number], den.expansion, init)
+        else:
+            surgery.drop_useless(self.layers, self.heads[number], self.before, den.sparsity_threshold)
+            surgery.split_drifted(self.layers, self.heads[number], self.before, den.split_threshold)
+        self.phase = phase
+        self.renew_optimizer()
+
+    def end_task(self) -> None:
+        if self.phase in PHASES and self.phase != "adapt":
+            self._enter("adapt")  # training was too short to come here: clean up all the same
+        self.sizes.setdefault(self.current.number, self.units)
+        super().end_task()
+
+    def stored_tensors(self) -> dict[str, list[Tensor]]:
+        return {"shared": tensors_of(self.layers)} | {f"task{n}": tensors_of(h) for n, h in self.heads.items()}
+
+    def knowledge(self) -> dict[str, Any]:
+        return {"layers": self.layers, "sizes": self.sizes}
+
+    def training_state(self) -> dict[str, Any]:
+        own = {"phase": self.phase, "epoch": self.epoch, "reached": self.reached, "before": self.before}
+        return super().training_state() | own
+
+    def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
+        self.phase, self.epoch = training["phase"], training["epoch"]
+        self.reached, self.before = training["reached"], training["before"]
+        super().resume_task(context, training)

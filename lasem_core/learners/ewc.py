@@ -1,0 +1,69 @@
+"""Elastic Weight Consolidation (Kirkpatrick et al. 2017, PNAS 114(13), Eq. 3): a reference point beyond the paper.
+
+Loss on task t:  L_t(theta) + sum over earlier i of strength / 2 * sum_j F_ij (theta_j - theta*_ij)^2
+with F_i the diagonal of the Fisher information of task i, estimated at the end of its training from the gradients
+of log p(y | x) of its training images one by one, y the image's label (the empirical Fisher). Only the shared
+convolutions are protected: heads belong to their tasks. The quadratic penalties are kept as one, exactly:
+sum_i F_i (theta - theta*_i)^2 = F (theta - c)^2 + constant, with F = sum_i F_i and c = sum_i F_i theta*_i / F.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lasem_core.em import log_true_class
+from lasem_core.learners.base import Environment
+from lasem_core.learners.fine_tune import FineTune
+
+
+class Ewc(FineTune):
+    """Fine-tuning, held back where earlier tasks are sensitive."""
+
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        self.fisher: list[Tensor] = []
+        self.centre: list[Tensor] = []
+
+    def regularise(self, gradients: list[Tensor | None]) -> list[Tensor | None]:
+        if self.fisher:
+            distance = torch._foreach_sub([t.detach() for t in self.shared_tensors()], self.centre)
+            pull = torch._foreach_mul(torch._foreach_mul(self.fisher, distance), self.spec.ewc.strength)
+            gradients[: len(pull)] = torch._foreach_add(gradients[: len(pull)], pull)
+        return gradients
+
+    def end_task(self) -> None:
+        new = self._estimate_fisher()
+        here = [tensor.detach().clone() for tensor in self.shared_tensors()]
+        old = self.fisher or [torch.zeros_like(f) for f in new]
+        centre = self.centre or here
+        self.fisher = [f + g for f, g in zip(old, new, strict=True)]
+        self.centre = [
+            torch.where(total > 0, (f * c + g * h) / total.clamp(min=torch.finfo(total.dtype).tiny), h)
+            for f, c, g, h, total in zip(old, centre, new, here, self.fisher, strict=True)
+        ]
+        super().end_task()
+
+    def _estimate_fisher(self) -> list[Tensor]:
+        """Mean over the task's training images of the squared gradient of log p(y | x), per shared tensor."""
+        split, shared = self.current.task.train, self.shared_tensors()
+        sums = [torch.zeros_like(tensor, requires_grad=False) for tensor in shared]
+        for index in torch.arange(len(split), device=self.env.device).split(1):
+            images, labels = split.batch(index)
+            logits = self.network.logits(self.network.features(images, self.trie))
+            gradients = torch.autograd.grad(log_true_class(logits, labels).sum(), shared)
+            torch._foreach_addcmul_(sums, gradients, gradients)
+        return list(torch._foreach_div(sums, len(split)))
+
+    def stored_tensors(self) -> dict[str, list[Tensor]]:
+        stored = super().stored_tensors()
+        return stored | {"shared": [*stored["shared"], *self.fisher, *self.centre]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"fisher": self.fisher, "centre": self.centre}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.fisher, self.centre = state["fisher"], state["centre"]

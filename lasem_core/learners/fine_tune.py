@@ -1,0 +1,62 @@
+"""One network for all tasks, trained on whatever comes: the field's usual reference point for forgetting.
+
+All convolutions are shared, each task has a head of its own (McCloskey and Cohen 1989 describe what happens then).
+The numbers are those of `static` with configuration `all` and hard parameter sharing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lasem_core.configs import ConfigSpace, TransferConfig
+from lasem_core.em import Batch, Prior, m_step
+from lasem_core.learners.base import EpochReport, TaskContext
+from lasem_core.learners.static import Static
+from lasem_core.network import TaskNetwork
+
+
+class FineTune(Static):
+    """Every layer is transferred and nothing protects what earlier tasks need."""
+
+    def search_space(self) -> ConfigSpace:
+        return ConfigSpace((TransferConfig.parse("all", self.spec.model.depth),))
+
+    def _train_with(self, context: TaskContext, configs: Sequence[TransferConfig], prior: Prior) -> None:
+        super()._train_with(context, configs, prior)
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        self.loss_sum, self.n_steps = torch.zeros((), device=self.env.device, dtype=self.env.dtype), 0
+
+    def sample(self, batch: Batch) -> tuple[TaskNetwork, Batch]:
+        """The network a step trains and what it is shown."""
+        return self.network, batch
+
+    def regularise(self, gradients: list[Tensor | None]) -> list[Tensor | None]:
+        """A last word on the gradients; those of the shared tensors come first."""
+        return gradients
+
+    def train_step(self, batch: Batch) -> None:
+        network, batch = self.sample(batch)
+        features = network.features(batch.images, self.trie)
+        loss = m_step(network, self.trie, features, self.prior.probabilities(), batch, 0)
+        gradients = torch.autograd.grad(loss, self.optimizer.parameters, allow_unused=True)
+        self.optimizer.step(self.regularise(list(gradients)), batch.lr)
+        self.loss_sum += loss.detach()
+        self.n_steps += 1
+
+    def end_epoch(self) -> EpochReport:
+        report = EpochReport(loss=float(self.loss_sum) / max(self.n_steps, 1))
+        self._start_epoch()
+        return report
+
+    def shared_tensors(self) -> list[Tensor]:
+        """The convolutions all tasks share."""
+        return [tensor for group in self.shared for tensor in group.values()]
+
+    @property
+    def configs(self) -> list[str]:
+        return []
