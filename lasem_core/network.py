@@ -38,6 +38,7 @@ class Trie:
         index: (C,) canonical index of each configuration, which keys its dropout mask.
     """
 
+    configs: tuple[TransferConfig, ...]
     levels: tuple[tuple[Branch | None, Branch | None], ...]
     bits: Tensor
     index: Tensor
@@ -55,8 +56,18 @@ class Trie:
             specific = [i for i, prefix in enumerate(prefixes) if (*prefix, False) in wanted]
             levels.append(tuple(_branch(parents, len(prefixes), device) for parents in (transferred, specific)))
             prefixes = [(*prefixes[i], True) for i in transferred] + [(*prefixes[i], False) for i in specific]
-        bits = torch.tensor([config.bits for config in configs], dtype=dtype, device=device)  # (C, d)
-        return cls(tuple(levels), bits, torch.tensor(index, device=device))
+        bits = torch.tensor([config.bits for config in configs], dtype=dtype).to(device)  # (C, d)
+        return cls(tuple(configs), tuple(levels), bits, torch.tensor(index).to(device))
+
+    @property
+    def transferred(self) -> list[bool]:
+        """Per layer: does some configuration transfer it?"""
+        return [any(layer) for layer in zip(*(config.bits for config in self.configs), strict=True)]
+
+    @property
+    def specific(self) -> list[bool]:
+        """Per layer: does some configuration keep it task-specific?"""
+        return [not all(layer) for layer in zip(*(config.bits for config in self.configs), strict=True)]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -65,7 +76,7 @@ class Trie:
 def _branch(parents: list[int], n_prefixes: int, device: torch.device) -> Branch | None:
     if not parents:
         return None
-    return Branch(None if len(parents) == n_prefixes else torch.tensor(parents, device=device))
+    return Branch(None if len(parents) == n_prefixes else torch.tensor(parents).to(device))
 
 
 @dataclass
@@ -77,18 +88,15 @@ class TaskTensors:
     head: list[Tensors]
 
     @classmethod
-    def create(
-        cls, arch: Architecture, sharing: Sharing, bits: Tensor, n_classes: int, init: Initializer
-    ) -> TaskTensors:
-        """Fresh tensors for the configurations `bits` (C, d); a tensor no configuration uses is not made."""
-        transferred, kept = bits.bool().any(0).tolist(), (~bits.bool()).any(0).tolist()
+    def create(cls, arch: Architecture, sharing: Sharing, trie: Trie, n_classes: int, init: Initializer) -> TaskTensors:
+        """Fresh tensors for the configurations of `trie`; a tensor that none of them uses is not made."""
         adapters = [
             sharing.init_adapter(layer, init.scoped("adapter", layer.number)) if used else None
-            for layer, used in zip(arch.layers, transferred, strict=True)
+            for layer, used in zip(arch.layers, trie.transferred, strict=True)
         ]
         specific = [
             specific_filters(layer, init.scoped("specific", layer.number)) if used else None
-            for layer, used in zip(arch.layers, kept, strict=True)
+            for layer, used in zip(arch.layers, trie.specific, strict=True)
         ]
         return cls(adapters, specific, _head(arch, n_classes, init.scoped("head")))
 

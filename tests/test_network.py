@@ -26,7 +26,7 @@ def small_network(base, configs=SPACE.configs, size=12):
     way = sharing(spec)
     trie = Trie.build(configs, CPU, F64)
     shared = [way.init_shared(layer, init.scoped("shared", layer.number)) for layer in arch.layers]
-    task = TaskTensors.create(arch, way, trie.bits, 3, init.scoped("task"))
+    task = TaskTensors.create(arch, way, trie, 3, init.scoped("task"))
     network = TaskNetwork(arch, way, shared, task, F64)
     for tensor in network.parameters():
         tensor.requires_grad_(True)

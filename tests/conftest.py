@@ -1,0 +1,9 @@
+"""Shared by all tests: quiet runs on one thread, one random database off."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("LASEM_PROGRESS", "none")
+os.environ.setdefault("MPLBACKEND", "agg")
+sys.path.insert(0, str(Path(__file__).parent))  # tests may import each other's helpers

@@ -1,0 +1,224 @@
+"""Task ends, roll-back, revisits, pruning and the fixed posterior, on networks small enough to count."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from lasem_core.api import make_learner
+from lasem_core.configs import TransferConfig
+from lasem_core.em import Batch
+from lasem_core.learners import Environment, TaskContext
+from lasem_core.spec import RunSpec
+
+CPU = torch.device("cpu")
+MODEL = {"channels": (4, 5, 6, 7), "pools": (1, 2, 1, 2), "head": (9,)}
+
+
+class ThreeWay:
+    n_classes = 3
+
+
+def learner_for(device=CPU, **options):
+    settings = {"dataset": "cifar100", "model": MODEL, "precision": "fp64"} | options
+    return make_learner(Environment(RunSpec(**settings), (3, 8, 8), device))
+
+
+def context(number, visit):
+    return TaskContext(number, visit, ThreeWay, 1, lambda epoch: 0.01)
+
+
+def batches(visit, n, device=CPU):
+    images = torch.randn(n, 5, 3, 8, 8, generator=torch.Generator().manual_seed(visit), dtype=torch.float64)
+    labels = torch.arange(5).remainder(3)
+    return [Batch(x.to(device), labels.to(device), 0.01, (0, visit, i)) for i, x in enumerate(images)]
+
+
+def run_task(learner, number, visit=None, steps=6):
+    visit = number if visit is None else visit
+    learner.begin_task(context(number, visit))
+    for batch in batches(visit, steps):
+        learner.train_step(batch)
+    report = learner.end_epoch()
+    learner.end_task()
+    return report
+
+
+def copies(learner):
+    return [{name: t.detach().clone() for name, t in group.items()} for group in learner.shared]
+
+
+def changed(before, after):
+    return [any(not torch.equal(b[name], a[name]) for name in b) for b, a in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("rollback", [True, False])
+@pytest.mark.parametrize("base", ["hps", "tf", "df-cnn"])
+def test_layers_not_chosen_return_to_their_old_value(base, rollback):
+    learner = learner_for(method="fixed-posterior", base=base, config="0110", em={"rollback": rollback})
+    learner.begin_task(context(0, 0))
+    before = copies(learner)
+    learner.train_step(batches(0, 1)[0])
+    assert changed(before, copies(learner)) == [True] * 4
+    learner.end_epoch()
+    learner.end_task()
+    assert changed(before, copies(learner)) == ([False, True, True, False] if rollback else [True] * 4)
+    task = learner.tasks[0]
+    assert [a is None for a in task.adapters] == [True, False, False, True]
+    assert [s is None for s in task.specific] == [False, True, True, False]
+
+
+def test_released_makes_shared_layers_anew_until_one_is_transferred():
+    options = {"method": "fixed-posterior", "config": "0110", "em": {"shared_init": "until-transferred"}}
+    learner = learner_for(**options)
+    run_task(learner, 0)
+    after_first = copies(learner)
+    learner.begin_task(context(1, 1))
+    assert changed(after_first, copies(learner)) == [True, False, False, True]
+
+
+def test_paper_makes_shared_layers_once():
+    learner = learner_for(method="fixed-posterior", config="0110")
+    run_task(learner, 0)
+    after_first = copies(learner)
+    learner.begin_task(context(1, 1))
+    assert changed(after_first, copies(learner)) == [False] * 4
+
+
+def test_old_tasks_are_frozen_but_feel_shared_layers():
+    learner = learner_for(method="static", config="0110")
+    run_task(learner, 0)
+    own = [t.clone() for t in learner.tasks[0].tensors()]
+    images = batches(0, 1)[0].images
+    old = learner.predict(0, images)
+    run_task(learner, 1)
+    assert all(torch.equal(a, b) for a, b in zip(own, learner.tasks[0].tensors(), strict=True))
+    assert not torch.equal(old, learner.predict(0, images))
+
+
+def test_single_task_networks_never_forget():
+    learner = learner_for(method="single-task", base="none")
+    run_task(learner, 0)
+    images = batches(0, 1)[0].images
+    old = learner.predict(0, images)
+    run_task(learner, 1)
+    assert torch.equal(old, learner.predict(0, images))
+    assert learner.configs == []
+
+
+def test_a_revisited_task_trains_its_fixed_configuration():
+    learner = learner_for(method="lasem")
+    run_task(learner, 0)
+    chosen = learner.configs[0]
+    head = learner.tasks[0].head[0]["weight"].clone()
+    run_task(learner, 1)
+    report = run_task(learner, 0, visit=2)
+    assert (report.config, learner.configs[0], len(learner.trie)) == (chosen, chosen, 1)
+    assert not torch.equal(head, learner.tasks[0].head[0]["weight"])
+
+
+def test_lasem_chooses_the_most_counted_configuration():
+    learner = learner_for(method="lasem")
+    learner.begin_task(context(0, 0))
+    assert str(learner.in_use) == "1111"  # a uniform belief leans to transfer
+    for batch in batches(0, 8):
+        learner.train_step(batch)
+    learner.end_epoch()
+    winner = int(learner.prior.counts.argmax())
+    assert learner.in_use == TransferConfig.from_index(winner, 4)
+
+
+def test_prior_starts_anew_for_each_task_unless_it_is_the_history():
+    for prior, total in (("count", 16), ("history", 16 + 6)):
+        learner = learner_for(method="lasem", em={"prior": prior})
+        run_task(learner, 0)
+        learner.begin_task(context(1, 1))
+        assert float(learner.prior.counts.sum()) == total
+
+
+def test_fixed_posterior_weights():
+    learner = learner_for(method="fixed-posterior", config="0011", em={"fixed_mass": 0.7})
+    report = run_task(learner, 0)
+    masses = report.weights[-1][1]
+    assert masses["0011"] == pytest.approx(0.7)
+    assert {round(m, 9) for c, m in masses.items() if c != "0011"} == {round(0.3 / 15, 9)}
+    assert learner.configs == ["0011"]
+
+
+def test_groups_search_only_their_configurations():
+    learner = learner_for(method="lasem", em={"groups": "1,2|3,4"})
+    report = run_task(learner, 0)
+    assert set(report.weights[-1][1]) == {"1111", "0011", "1100", "0000"}
+
+
+def trajectory(rule, **em):
+    learner = learner_for(method="lasem", em={"prune": rule} | em)
+    learner.begin_task(context(0, 0))
+    for batch in batches(0, 40):
+        learner.train_step(batch)
+    return learner, learner.end_epoch()
+
+
+def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip():
+    """With an epsilon no set can meet, `refreshed` evaluates everything and equals `off` bit for bit."""
+    exact, _ = trajectory("off")
+    pruned, report = trajectory("refreshed", prune_every=2, prune_eps=1e-12)
+    assert report.extra["evaluated"] == 16
+    for one, other in zip(exact.network.parameters(), pruned.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_refreshed_skips_measures_and_widens_again():
+    learner, report = trajectory("refreshed", prune_every=5, prune_eps=0.3)
+    assert 1 <= report.extra["evaluated"] < 16
+    rule = learner.pruning
+    rule.kept, rule.step = (0,), rule.em.prune_every  # at a full step, with everything but 1111 outside
+    step = learner_step(learner, torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64))
+    rule.observe(step, learner.prior)
+    assert rule.kept is None and rule.report()["pruned_mass"] == pytest.approx(0.9)
+
+
+def learner_step(learner, weights):
+    from lasem_core.em import Step
+
+    return Step(weights, torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
+
+
+def test_certified_bound_holds():
+    """The mass outside S, computed exactly beside the pruned run, is never above the recorded bound."""
+    learner = learner_for(
+        method="lasem", em={"prune": "certified", "likelihood": "mean", "prune_every": 4, "prune_eps": 0.9}
+    )
+    learner.begin_task(context(0, 0))
+    seen_pruned = False
+    for batch in batches(0, 60):
+        active = learner.pruning.active()
+        prior = learner.prior.probabilities().clone()
+        exact = exact_posterior(learner, prior, batch)
+        learner.train_step(batch)
+        if active.positions is not None:
+            seen_pruned = True
+            outside = 1 - float(exact[active.positions].sum())
+            assert outside <= float(learner.pruning.worst) + 1e-9 or outside <= learner.pruning.reported + 1e-9
+    assert seen_pruned
+
+
+def exact_posterior(learner, prior, batch):
+    from lasem_core.em import log_likelihood, posterior
+
+    with torch.no_grad():
+        logits = learner.network.logits(learner.network.features(batch.images, learner.trie))
+        return posterior(prior, log_likelihood(logits, batch.labels, "mean"))
+
+
+@pytest.mark.parametrize("method", ["lasem", "static", "fixed-posterior"])
+@pytest.mark.parametrize("base", ["hps", "tf", "df-cnn"])
+def test_a_step_never_waits_for_the_host(method, base):
+    """On `meta`, fake tensors have no values: any device mismatch and any synchronisation raises."""
+    with FakeTensorMode():
+        device = torch.device("meta")
+        learner = learner_for(device, method=method, base=base, precision="fp32")
+        learner.begin_task(context(0, 0))
+        images = torch.empty(5, 3, 8, 8, device=device)
+        labels = torch.empty(5, dtype=torch.int64, device=device)
+        for step in range(2):
+            learner.train_step(Batch(images, labels, 0.1, (0, 0, step)))
