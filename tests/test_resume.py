@@ -13,6 +13,8 @@ import torch
 
 from lasem_core.checkpoint import Checkpointer
 
+SMALL = {"schedule.epochs": "10", "stream.fraction": "0.25"}
+
 # One process pays for importing torch; each attempt is a fork of it, killed without warning.
 KILLER = """
 import json, os, random, signal, sys, time
@@ -81,7 +83,7 @@ print(json.dumps({"whole": whole, "attempts": attempts, "digests": digests}))
 @pytest.mark.parametrize(
     "options, settings",
     [
-        ({"method": "lasem", "base": "df-cnn"}, {"schedule.epochs": "10", "stream.fraction": "0.25"}),
+        ({"method": "lasem", "base": "df-cnn"}, SMALL),
         (
             {"method": "static", "base": "tf", "config": "0101"},
             {"schedule.epochs": "10", "stream.order": "0,1,0", "stream.fraction": "0.25"},

@@ -1,0 +1,219 @@
+"""Sweeps: what artefacts need, the same records whatever the engine, failures and killed workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pandas as pd
+import pytest
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from lasem_core import sweep
+from lasem_core.api import run_id_of
+from lasem_core.artefacts import ARTEFACTS, plan
+from lasem_core.configs import static_set
+from lasem_core.errors import LasemError
+from lasem_core.estimate import seconds_of, spell
+from lasem_core.spec import RunSpec, build_spec
+from lasem_core.store import RunStore
+from lasem_core.sweep import KILLED, run_sweep
+
+TINY = {"schedule.epochs": "2", "stream.n_tasks": "2", "stream.fraction": "0.25"}
+LONG = TINY | {"schedule.epochs": "60"}
+
+
+def specs_of(settings, seeds=(0, 1)):
+    return [
+        build_spec({"method": "static", "base": base, "seed": s}, settings) for base in ("hps", "tf") for s in seeds
+    ]
+
+
+def digests(store, specs):
+    return [store.get(run_id_of(spec)).digest() for spec in specs]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The records of an undisturbed sweep in this process."""
+    store = RunStore(tmp_path_factory.mktemp("reference"))
+    report = run_sweep(specs_of(TINY) + specs_of(LONG, seeds=(0,)), store, jobs=1, progress=False)
+    assert not report.failed
+    return store
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from lasem_core.dask_engine import _local_cluster
+
+    with _local_cluster(2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_workers_left():
+    yield
+    get_reusable_executor().shutdown(wait=True)
+
+
+def test_two_processes_give_the_same_records_and_nothing_is_done_twice(reference, tmp_path):
+    store = RunStore(tmp_path)
+    report = run_sweep(specs_of(TINY), store, jobs=2, progress=False)
+    assert (len(report.done), report.failed, report.stored) == (4, [], [])
+    assert digests(store, specs_of(TINY)) == digests(reference, specs_of(TINY))
+    again = run_sweep(specs_of(TINY), store, jobs=2, engine="dask", progress=False)
+    assert (again.done, again.failed, len(again.stored)) == ([], [], 4)
+
+
+def test_dask_gives_the_same_records(reference, cluster, tmp_path):
+    store = RunStore(tmp_path)
+    report = run_sweep(specs_of(TINY), store, engine="dask", scheduler=cluster.scheduler_address, progress=False)
+    assert len(report.done) == 4 and not report.failed
+    assert digests(store, specs_of(TINY)) == digests(reference, specs_of(TINY))
+
+
+def test_a_killed_loky_worker_costs_no_run(reference, tmp_path):
+    store, specs = RunStore(tmp_path), specs_of(LONG, seeds=(0,))
+    with _killing_soon(store, lambda: next(iter(get_reusable_executor()._processes))) as killed:
+        report = run_sweep(specs, store, jobs=2, progress=False)
+    assert killed and len(report.done) == 2 and not report.failed
+    assert digests(store, specs) == digests(reference, specs)
+
+
+def test_a_killed_dask_worker_costs_no_run(reference, cluster, tmp_path):
+    store, specs = RunStore(tmp_path), specs_of(LONG, seeds=(0,))
+    with _killing_soon(store, lambda: cluster.workers[0].pid) as killed:
+        report = run_sweep(specs, store, engine="dask", scheduler=cluster.scheduler_address, progress=False)
+    assert killed and len(report.done) == 2 and not report.failed
+    assert digests(store, specs) == digests(reference, specs)
+
+
+@contextmanager
+def _killing_soon(store, find_pid):
+    """SIGKILL a worker as soon as a run has left its first checkpoint."""
+    killed, over = [], threading.Event()
+
+    def kill():
+        while not over.is_set() and not list((store.root / ".checkpoints").glob("*.pt")):
+            time.sleep(0.01)
+        if not over.is_set():
+            killed.append(find_pid())
+            os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_two_sweeps_share_a_store(reference, tmp_path):
+    code = (
+        "import json, sys; from lasem_core.spec import RunSpec; from lasem_core.store import RunStore\n"
+        "from lasem_core.sweep import run_sweep\n"
+        "specs = [RunSpec(**spec) for spec in json.loads(sys.argv[1])]\n"
+        "print(len(run_sweep(specs, RunStore(sys.argv[2]), jobs=1, progress=False).failed))"
+    )
+    specs = specs_of(TINY)
+    dumped = "[" + ",".join(spec.model_dump_json() for spec in specs) + "]"
+    command = [sys.executable, "-c", code, dumped, str(tmp_path)]
+    sweeps = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in sweeps] == ["0", "0"]
+    store = RunStore(tmp_path)
+    assert store.check() == [] and len(store.summaries()) == len(specs)
+    assert digests(store, specs) == digests(reference, specs)
+    assert not list((tmp_path / ".tmp").iterdir()) and not (tmp_path / ".aside").exists()
+
+
+def test_a_failing_run_is_listed_and_stops_no_other(tmp_path, monkeypatch):
+    good, bad = build_spec({"method": "static"}, TINY), build_spec({"method": "static", "seed": 1}, TINY)
+    nowhere = build_spec({"method": "static", "dataset": "cifar100"})
+    put_for_real = RunStore.put
+
+    def put(self, record, model_state=None):
+        if record.spec.seed == 1:
+            raise RuntimeError("a bug\nin two lines")
+        return put_for_real(self, record, model_state)
+
+    monkeypatch.setattr(RunStore, "put", put)
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    report = run_sweep([bad, nowhere, good], RunStore(tmp_path), jobs=1, progress=False)
+    assert report.done == [good]
+    assert dict(report.failed)[bad] == "RuntimeError: a bug in two lines"
+    assert len(report.failed) == 2 and len(str(report).splitlines()) == 3
+
+
+def test_a_run_that_kills_its_workers_is_found_out():
+    specs = specs_of(TINY, seeds=range(4))
+    bad = specs[2]
+
+    def parallel(chosen):
+        for spec in chosen:
+            if spec == bad:
+                raise BrokenProcessPool
+            yield spec, None
+
+    outcomes = list(sweep._outcomes(specs, parallel, at_once=2))
+    assert {spec: cause for spec, cause in outcomes if cause} == {bad: KILLED}
+    assert len(outcomes) == len(specs)
+
+
+@pytest.mark.parametrize("options, message", [({"engine": "mpi"}, "loky, dask"), ({"scheduler": "tcp://x:1"}, "dask")])
+def test_bad_engines(tmp_path, options, message):
+    with pytest.raises(LasemError, match=message):
+        run_sweep(specs_of(TINY), RunStore(tmp_path), progress=False, **options)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
+def test_every_artefact_has_a_plan_without_repetition(profile):
+    for name in ARTEFACTS:
+        specs = plan([name], profile)
+        assert bool(specs) == (name not in ("figure2", "figure6", "table2"))
+        assert len({str(spec.identity()) for spec in specs}) == len(specs)
+        assert {spec.dataset for spec in specs} <= {"planted"} or profile != "smoke"
+
+
+def test_plans_follow_the_paper():
+    figure1 = plan(["figure1"], "paper")
+    assert len(figure1) == 2 * 2 * 8 * 5
+    on_stl = [spec for spec in plan(["figure3"], "paper", seeds=[0]) if spec.dataset == "stl10"]
+    assert len(on_stl) == 2 * (16 + 1) and {spec.base for spec in on_stl} == {"tf", "df-cnn"}
+    masses = [spec.em.fixed_mass for spec in plan(["figure5"], "quick", [0]) if spec.method == "fixed-posterior"]
+    assert masses == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    groups = [spec.em.groups for spec in plan(["appendix_e"], "quick", [0]) if spec.method == "lasem"]
+    assert groups == ["1,2,3|4,5,6|7,8,9", ""]
+    assert {spec.method for spec in plan(["table1"], "quick")} == {"den", "apd", "progressive", "darts", "lasem"}
+
+
+def test_shared_runs_are_planned_once():
+    separate = sum(len(plan([name], "quick")) for name in ("figure3", "figure7", "table3"))
+    assert len(plan(["figure3", "figure7", "table3"], "quick")) < separate / 2
+
+
+def test_a_data_set_takes_the_place_of_the_papers():
+    specs = plan(["figure3", "appendix_e"], "quick", seeds=[7], dataset="digits", settings={"optim.lr": "0.01"})
+    assert {(spec.dataset, spec.seed, spec.optim.lr) for spec in specs} == {("digits", 7, 0.01)}
+    assert {spec.config for spec in specs if spec.method == "static"} == {str(c) for c in static_set(4).values()}
+
+
+@pytest.mark.parametrize("names, profile", [(["figure9"], "smoke"), (["figure1"], "huge")])
+def test_unknown_names(names, profile):
+    with pytest.raises(LasemError, match=r"figure1|profile"):
+        plan(names, profile)
+
+
+def test_estimates_scale_similar_runs():
+    spec = RunSpec(dataset="cifar100", profile="quick")
+    row = {"dataset": "cifar100", "method": "lasem", "base": "hps", "precision": "fp32", "threads": 1}
+    row |= {"epochs": 2, "n_tasks": 5, "train_seconds": 9.0, "eval_seconds": 1.0}
+    recorded = pd.DataFrame([row])
+    assert seconds_of([spec], recorded) == [200 * 10]
+    assert seconds_of([spec], recorded.assign(method="static")) == [None]
+    assert seconds_of([spec], pd.DataFrame()) == [None]
+    assert [spell(s) for s in (None, 5, 600, 7200)] == ["unknown", "5 s", "10 min", "2.0 h"]
