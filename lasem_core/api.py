@@ -43,7 +43,7 @@ def train(
         return record
     stream = datasets.load_stream(spec, data)
     learner = make_learner(Environment(spec, stream.image_shape, device))
-    with _settings(spec), _checkpoint(store, run_id) as checkpoint:
+    with settings(spec), _checkpoint(store, run_id) as checkpoint:
         watcher = progress or choose(spec)
         try:
             life = lifelong(learner.env, learner, stream, checkpoint, watcher)
@@ -127,7 +127,7 @@ def _checkpoint(store: RunStore | None, run_id: str) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _settings(spec: RunSpec) -> Iterator[None]:
+def settings(spec: RunSpec) -> Iterator[None]:
     """Threads as the spec says, and a memory allocator that keeps its pages, for the length of a run."""
     threads = torch.get_num_threads()
     _keep_freed_memory()

@@ -1,0 +1,184 @@
+"""What a training step costs, beside the bare convolutions it is made of (`lasem bench`).
+
+Per base and setting, medians of interleaved rounds in one process, in milliseconds: the static step (transfer
+everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
+alone, and the rooflines: the same convolutions forward and backward, called bare. Peak memory of the exact step
+is read in a process of its own. Only ratios within one call mean anything; a busy machine shows in `spread`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lasem_core.api import make_learner, settings
+from lasem_core.architecture import Architecture, ConvLayer
+from lasem_core.em import Batch, log_likelihood, posterior
+from lasem_core.errors import LasemError
+from lasem_core.learners import Environment, TaskContext
+from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.network import Trie
+from lasem_core.spec import RunSpec
+
+SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
+    "cifar100": ({"dataset": "cifar100"}, (3, 32, 32)),
+    "stl10": ({"dataset": "stl10"}, (3, 96, 96)),
+    "stl10-9": ({"dataset": "stl10-group", "em": {"groups": ""}}, (3, 96, 96)),
+}
+BASES = ("hps", "tf", "df-cnn")
+Call = Callable[[], object]
+
+
+class _Task:
+    """As much of a task as a learner asks for before its first mini-batch."""
+
+    def __init__(self, n_classes: int):
+        self.n_classes = n_classes
+
+
+def bench(setting: str, threads: int, rounds: int, bases: tuple[str, ...] = BASES, precision: str = "fp32") -> dict:
+    """Measure `setting` and return what `lasem bench --json` prints."""
+    if setting not in SETTINGS:
+        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
+    return {
+        "setting": setting,
+        "threads": threads,
+        "precision": precision,
+        "rounds": rounds,
+        "bases": {base: _bench_base(setting, base, threads, rounds, precision) for base in bases},
+    }
+
+
+def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: str) -> dict[str, float]:
+    spec = _spec(setting, base, threads, precision, "lasem")
+    with settings(spec):
+        times = _interleaved(_calls(setting, base, spec), rounds)
+    row = {f"{name}_ms": median(values) for name, values in times.items()}
+    row["spread"] = max(_spread(values) for values in times.values())
+    row["peak_mb"] = _peak_memory(setting, base, threads, precision)
+    return row
+
+
+def _spread(values: list[float]) -> float:
+    """Interquartile range over the median."""
+    ordered = sorted(values)
+    n = len(ordered)
+    return (ordered[3 * n // 4] - ordered[n // 4]) / ordered[n // 2]
+
+
+def _spec(setting: str, base: str, threads: int, precision: str, method: str) -> RunSpec:
+    options, _ = SETTINGS[setting]
+    return RunSpec(**options, method=method, base=base, threads=threads, precision=precision)
+
+
+def _calls(setting: str, base: str, spec: RunSpec) -> dict[str, Call]:
+    static = _learner(setting, _spec(setting, base, spec.threads, spec.precision, "static"))
+    exact, pruned = _learner(setting, spec), _learner(setting, spec)
+    pruned.pruning.everything = pruned._activate((0,))
+    exact_trie, shape = exact.trie, SETTINGS[setting][1]
+    return {
+        "static": _stepper(static, shape),
+        "exact": _stepper(exact, shape),
+        "pruned": _stepper(pruned, shape),
+        "estep": _e_step(exact, shape),
+        "roofline_static": _bare(static.arch, static.trie, spec, shape),
+        "roofline_exact": _bare(exact.arch, exact_trie, spec, shape),
+    }
+
+
+def _learner(setting: str, spec: RunSpec) -> ConfiguredLearner:
+    learner = make_learner(Environment(spec, SETTINGS[setting][1], torch.device("cpu")))
+    learner.begin_task(TaskContext(0, 0, _Task(spec.stream.classes_per_task), 1, lambda epoch: spec.optim.lr))
+    return learner
+
+
+def _batches(spec: RunSpec, shape: tuple[int, int, int]) -> Iterator[Batch]:
+    images = torch.randn(spec.optim.batch_size, *shape).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(spec.optim.batch_size) % spec.stream.classes_per_task
+    step = 0
+    while True:
+        yield Batch(images, labels, spec.optim.lr, (0, 0, step))
+        step += 1
+
+
+def _stepper(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
+    batches = _batches(learner.spec, shape)
+    return lambda: learner.train_step(next(batches))
+
+
+def _e_step(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
+    batches = _batches(learner.spec, shape)
+
+    @torch.no_grad()
+    def call() -> object:
+        batch = next(batches)
+        logits = learner.network.logits(learner.network.features(batch.images, learner.trie))
+        return posterior(learner.prior.probabilities(), log_likelihood(logits, batch.labels, "joint"))
+
+    return call
+
+
+def _bare(arch: Architecture, trie: Trie, spec: RunSpec, shape: tuple[int, int, int]) -> Call:
+    """Every convolution of one step over `trie`, forward and backward, and nothing else."""
+    dtype = torch.bfloat16 if spec.precision == "bf16" else torch.float32
+    prefixes = [len({config.bits[:depth] for config in trie.configs}) for depth in range(arch.depth + 1)]
+    calls = [
+        _bare_convolution(layer, spec.optim.batch_size * n, dtype, layer.number > 1)
+        for layer, (_, level) in zip(arch.layers, enumerate(trie.levels), strict=True)
+        for branch in level
+        if branch is not None
+        for n in [prefixes[layer.number - 1] if branch.parents is None else len(branch.parents)]
+    ]
+    return lambda: [call() for call in calls]
+
+
+def _bare_convolution(layer: ConvLayer, n: int, dtype: torch.dtype, input_gradient: bool) -> Call:
+    layout = {"memory_format": torch.channels_last}
+    images = torch.randn(n, layer.in_channels, *layer.in_size).to(dtype).contiguous(**layout)
+    images.requires_grad_(input_gradient)
+    weight = torch.randn(layer.out_channels, layer.in_channels, layer.kernel, layer.kernel).to(dtype).requires_grad_()
+    bias = torch.zeros(layer.out_channels, dtype=dtype, requires_grad=True)
+    gradient = torch.randn(n, layer.out_channels, *layer.in_size).to(dtype).contiguous(**layout)
+    wanted = [weight, bias, *([images] if input_gradient else [])]
+
+    def call() -> object:
+        return torch.autograd.grad(F.conv2d(images, weight, bias, padding=layer.kernel // 2), wanted, gradient)
+
+    return call
+
+
+def _interleaved(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each call, round by round, so that a drifting machine touches all alike."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            times[name].append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def _peak_memory(setting: str, base: str, threads: int, precision: str) -> float:
+    """Peak resident memory (MB) of a fresh process that takes three exact steps."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_three_steps, setting, base, threads, precision).result()
+
+
+def _three_steps(setting: str, base: str, threads: int, precision: str) -> float:
+    spec = _spec(setting, base, threads, precision, "lasem")
+    with settings(spec):
+        step = _stepper(_learner(setting, spec), SETTINGS[setting][1])
+        for _ in range(3):
+            step()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

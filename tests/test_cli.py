@@ -1,0 +1,69 @@
+"""The command line as a user meets it: one line for a mistake, status 2, never a traceback."""
+
+import json
+
+import pytest
+
+from lasem_core.cli import main
+
+TINY = ["--dataset", "digits", "--set", "stream.n_tasks=1", "--set", "schedule.epochs=1"]
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    streams = capsys.readouterr()
+    return caught.value.code, streams.out, streams.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "cifar"], ["cifar", "cifar100"]),
+        (["--method", "static", "--config", "01"], ["config '01'", "4 layers"]),
+        (["--set", "schedule.epochs=-1"], ["schedule.epochs", "-1"]),
+        (["--set", "em.likelyhood=mean"], ["em.likelyhood", "likelihood"]),
+        (["--set", "em.likelihood"], ["KEY=VALUE"]),
+        (["--seed", "one"], ["--seed"]),
+        (["--sed", "1"], ["--sed"]),
+        (["--preset", "published"], ["published", "paper"]),
+        (["--precision", "fp8"], ["fp8", "bf16"]),
+    ],
+)
+def test_mistakes_in_train(capsys, tmp_path, arguments, words):
+    status, out, err = run(capsys, "train", "--store", tmp_path, *arguments)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert all(word in err for word in words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data_says_what_to_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    status, _, err = run(capsys, "train", "--dataset", "cifar100", "--store", tmp_path)
+    assert status == 2
+    assert "lasem data prepare cifar100" in err
+
+
+def test_a_store_that_cannot_be_written(capsys, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    status, _, err = run(capsys, "train", *TINY, "--store", tmp_path / "file" / "runs")
+    assert status == 2
+    assert err.count("\n") == 1
+
+
+def test_train_prints_one_json_object_and_the_second_time_trains_nothing(capsys, tmp_path):
+    status, out, _ = run(capsys, "train", *TINY, "--store", tmp_path, "--json")
+    row = json.loads(out.splitlines()[-1])
+    assert status == 0
+    assert row["dataset"] == "digits" and 0 <= row["peak_at_best_valid"] <= 1
+    assert row["forgetting_ratio"] is None and len(row["configs"]) == 1
+    status, out, err = run(capsys, "train", *TINY, "--store", tmp_path, "--json")
+    assert (status, json.loads(out)) == (0, row)
+    assert "finished before" in err
+
+
+def test_help_teaches(capsys):
+    status, out, _ = run(capsys, "train", "--help")
+    assert status == 0
+    assert "Example: lasem train" in out and "df-cnn" in out
