@@ -1,0 +1,50 @@
+"""`lasem data` from the command line."""
+
+import pytest
+from PIL import Image
+
+from lasem_core.cli import app, exit_status
+
+
+def lasem(*words):
+    return exit_status(lambda: app(args=["data", *map(str, words)], standalone_mode=False))
+
+
+def test_status_names_every_data_set(tmp_path, capsys):
+    assert lasem("status", "--data", tmp_path) == 0
+    told = capsys.readouterr().out
+    for name in ("planted", "digits", "cifar100", "stl10", "office-home", "caltech101", "folder"):
+        assert name in told
+    assert f"lasem data prepare cifar100 --data {tmp_path}" in told
+
+
+def test_show_prints_the_stream_and_writes_contact_sheets(tmp_path, capsys):
+    assert lasem("show", "digits", "--out", tmp_path, "--set", "stream.order=1,0,1", "--set", "stream.n_tasks=2") == 0
+    told = capsys.readouterr().out
+    assert "digits 5-9" in told and "order 2 1 2" in told and "97/25/268" in told
+    sheets = sorted(tmp_path.glob("*.png"))
+    assert [sheet.name for sheet in sheets] == ["digits-task-01.png", "digits-task-02.png"]
+    with Image.open(sheets[0]) as sheet:
+        assert sheet.size == (110 + 10 * 66, 5 * 66 + 20)
+        assert len(sheet.getcolors(maxcolors=100_000)) > 10
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("show", "mnist"), "mnist"),
+        (("show", "digits", "--set", "stream.n_tasks=9"), "use at most 4"),
+        (("show", "cifar100", "--data", "nowhere"), "lasem data prepare cifar100 --data nowhere"),
+        (("prepare", "planted", "--data", "x"), "needs no preparation"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_two(words, problem, capsys):
+    assert lasem(*words) == 2
+    told = capsys.readouterr().err
+    assert problem in told and told.count("\n") == 1
+
+
+def test_prepare_needs_a_place(monkeypatch, capsys):
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    assert lasem("prepare", "cifar100") == 2
+    assert "--data DIR" in capsys.readouterr().err
