@@ -55,7 +55,7 @@ class Darts(ConfiguredLearner):
         groups = env.spec.em.groups
         self.groups = parse_groups(groups) if groups else tuple((n + 1,) for n in range(self.arch.depth))
         of_layer = {layer: i for i, group in enumerate(self.groups) for layer in group}
-        self.group_of = torch.tensor([of_layer[n + 1] for n in range(self.arch.depth)], device=env.device)
+        self.group_of = torch.tensor([of_layer[n + 1] for n in range(self.arch.depth)]).to(env.device)
 
     def search_space(self) -> ConfigSpace:
         return self.spec.space
@@ -67,7 +67,7 @@ class Darts(ConfiguredLearner):
         """Open a task; with a single configuration (a revisited task) there is nothing to search."""
         self.current, self.searching, self.steps = context, len(configs) > 1, 0
         self.network = self._network(context.number)
-        self.in_use = TransferConfig.parse("none", self.arch.depth) if self.searching else configs[0]
+        self._in_use = TransferConfig.parse("none", self.arch.depth) if self.searching else configs[0]
         self.alphas = torch.zeros(len(self.groups), 2, device=self.env.device, dtype=self.env.dtype)
         fixed = torch.tensor([[not bit, bit] for bit in self.in_use.bits])
         self.fixed = fixed.to(self.env.device, self.env.dtype)  # (d, 2)
@@ -181,7 +181,7 @@ class Darts(ConfiguredLearner):
     def end_epoch(self) -> EpochReport:
         if self.searching:
             bits = (self.alphas[:, 1] > self.alphas[:, 0])[self.group_of].tolist()
-            self.in_use = TransferConfig(tuple(bits))
+            self._in_use = TransferConfig(tuple(bits))
         shares = (self.mixture_sum[:, 1] / max(self.n_steps, 1)).tolist()
         report = EpochReport(float(self.loss_sum) / max(self.n_steps, 1), str(self.in_use), shares)
         if self.searching:
@@ -220,7 +220,7 @@ class Darts(ConfiguredLearner):
             else:
                 optimizer.load(state)
         self.before, self.steps = training["before"], training["steps"]
-        self.in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
+        self._in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
 
 
 @torch.no_grad()
