@@ -1,0 +1,33 @@
+"""The documents name switches and functions that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lasem_core.spec import RunSpec
+
+DOCS = Path(__file__).parents[1] / "docs"
+SWITCH = re.compile(r"`((?:em|optim|model|stream|schedule|darts|apd|den|brute_force|ewc|progressive)\.(?!py\b)\w+)")
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_switches_exist(page):
+    for dotted in SWITCH.findall(page.read_text()):
+        part, field = dotted.split(".")
+        names = {*type(getattr(RunSpec(), part)).model_fields}
+        modules = {"em": "em.py", "optim": "optim.py"}
+        code = (DOCS.parent / "lasem_core" / modules[part]).read_text() if part in modules else ""
+        assert field in names or re.search(rf"\b{field}\b", code), dotted
+
+
+def test_every_em_switch_is_documented():
+    text = (DOCS / "implementation-details.md").read_text()
+    for field in type(RunSpec().em).model_fields:
+        assert f"`em.{field}`" in text, field
+
+
+def test_files_that_are_named_exist():
+    text = (DOCS / "implementation-details.md").read_text()
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert (DOCS.parent / "lasem_core" / name).exists() or (DOCS.parent / name).exists(), name
