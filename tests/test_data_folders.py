@@ -94,7 +94,7 @@ def test_resizing_does_not_alias(tmp_path):
     stripes = np.zeros((1024, 1024, 3), np.uint8)
     stripes[:, ::2] = 255
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    assert abs(tree.read_image(tmp_path / "stripes.png").astype(int) - 127).max() <= 2
+    assert abs(tree.read_image(tmp_path / "stripes.png").astype(int) - 128)[1:-1, 1:-1].max() <= 2
 
 
 def test_unreadable_files_are_listed_not_fatal(tmp_path):

@@ -57,14 +57,14 @@ class Pixels:
             x = torch.stack([x[..., c] for c in self.channels], -1)
         x = x.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255).add_(self.low)
         if self.noise is not None:
-            x = x.add_(_noise(self.noise, index, x[0].numel()).view_as(x)).clamp_(self.low, self.low + 1)
+            x = x.add_(gaussian(self.noise, index, x[0].numel()).view_as(x)).clamp_(self.low, self.low + 1)
         if self.centre is not None and self.spread is not None:
             x = (x - x.new_tensor(self.centre)) / x.new_tensor(self.spread)
         return x.permute(0, 3, 1, 2)
 
 
-def _noise(noise: Noise, index: Tensor, n: int) -> Tensor:
-    """(B, n) noise; four values from each 64-bit word, by table."""
+def gaussian(noise: Noise, index: Tensor, n: int) -> Tensor:
+    """Noise (B, n) of the images at `index` (B,); four values from each 64-bit word, by table."""
     if noise.std == 0:
         return torch.full((len(index), n), noise.mean, device=index.device)
     packed = words(noise.key, index, -(-n // 4)).view(torch.int16)[:, :n]  # (B, n)

@@ -1,9 +1,10 @@
 """Planted tasks: procedural 32x32 RGB images whose best transfer configuration is known by construction.
 
-A class is a *glyph*: an arrangement of cells on a 4x4 grid, drawn at a random place with a few cells
-flipped. An *appearance* says how figure and ground look: two gratings with their own orientation, frequency
-and colour, mixed by a small contrast. Reading the appearance is the work of the bottom layers, reading the
-glyph that of the top layers, so `stream.relatedness` plants what is worth sharing:
+A class is a *glyph*: an arrangement of cells on a 4x4 grid, drawn at a random place with a few cells flipped. Each
+colour channel shows a glyph, but only one of them belongs to the class; the other two are drawn at random. An
+*appearance* says which channel counts, whether its figure is bright or dark, and the texture of figure and ground.
+Finding the figure is the work of the bottom layers, reading the glyph that of the top layers, so
+`stream.relatedness` plants what is worth sharing:
 
     low    one appearance, new glyphs in every task      -> share the bottom layers
     high   the same glyphs, a new appearance per task    -> share the top layers
@@ -21,29 +22,31 @@ import torch
 from torch import Tensor
 
 from lasem_core.data import common
+from lasem_core.data.pixels import Noise, gaussian
 from lasem_core.data.stream import Split, Task, TaskStream
-from lasem_core.keyed_random import key, normal, permutation, uniform
+from lasem_core.keyed_random import key, permutation, uniform
 from lasem_core.spec import RunSpec
 
-VERSION = "planted-1"
+VERSION = "planted-2"
 SIDE = 32
 GRID = 4  # cells per side of a glyph
 CELL = 6  # pixels per side of a cell
 FIGURE_CELLS = 8  # cells of a glyph that belong to the figure
 JITTER = 3  # pixels a glyph may be off the centre
 FLIP = 0.04  # share of cells that are wrong in an image
-OFFSET = 0.35  # how much brighter, in its colour, the figure is than the ground
-GRATING = 0.5  # amplitude of the gratings
-NOISE = 0.5  # standard deviation of the pixel noise
+OFFSET = 1.0  # how far the figure stands out from the ground
+GRATING = 0.3  # amplitude of the gratings
+NOISE = 0.3  # standard deviation of the pixel noise
 COUNTS = {"train": 20, "valid": 10, "test": 50}  # images per class
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """How figure (row 0) and ground (row 1) look: wave vectors (2, 2) in radians per pixel, colours (2, 3)."""
+    """How images look: the channel that counts, the figure's sign, wave vectors of figure and ground (2, 2)."""
 
+    channel: int
+    sign: float
     waves: Tensor
-    colours: Tensor
 
 
 def load(spec: RunSpec, root: Path | None) -> TaskStream:
@@ -58,7 +61,7 @@ def _task(spec: RunSpec, task: int) -> Task:
     glyph_task = 0 if related in ("high", "both") else task
     look_task = 0 if related in ("low", "both") else task
     glyphs = _glyphs(key(trial, "planted glyphs", glyph_task), spec.stream.classes_per_task)
-    look = _appearance(key(trial, "planted appearance", look_task))
+    look = _appearance(trial, look_task)
     counts = COUNTS | {"train": max(1, round(spec.stream.fraction * COUNTS["train"]))}
     splits = (_draw(key(trial, "planted", task, split), glyphs, look, n) for split, n in counts.items())
     names = tuple(f"glyph {glyph_task + 1}.{k + 1}" for k in range(len(glyphs)))
@@ -73,27 +76,39 @@ def _glyphs(k: int, n: int) -> Tensor:
     return glyphs.view(n, GRID, GRID)
 
 
-def _appearance(k: int) -> Appearance:
-    angle, wavelength = uniform(k, torch.zeros(1, dtype=torch.int64), 2)[0].tolist()
-    angles = torch.tensor([angle * math.pi, (angle + 0.5) * math.pi])  # figure and ground stand at right angles
-    waves = torch.stack([angles.cos(), angles.sin()], 1) * 2 * math.pi / (3 + wavelength)
-    colours = normal(key(k, "colours"), torch.arange(2), 3).float()
-    return Appearance(waves.float(), colours / colours.norm(dim=1, keepdim=True))
+def _appearance(trial: int | str, task: int) -> Appearance:
+    """Neighbouring tasks never look at the same channel; after three tasks the sign changes."""
+    first = permutation(key(trial, "planted channel"), 3)[0].item()
+    angle, length = uniform(key(trial, "planted texture", task), torch.zeros(1, dtype=torch.int64), 2)[0].tolist()
+    angles = torch.tensor([angle, angle + 0.5]) * math.pi  # figure and ground stand at right angles
+    waves = torch.stack([angles.cos(), angles.sin()], 1) * 2 * math.pi / (3 + length)
+    return Appearance((first + task) % 3, 1.0 if task // 3 % 2 == 0 else -1.0, waves)
 
 
 def _draw(k: int, glyphs: Tensor, look: Appearance, per_class: int) -> Split:
     labels = torch.arange(len(glyphs)).repeat_interleave(per_class)  # (N,)
     images = torch.arange(len(labels))
-    figure = _figures(k, glyphs[labels], images)[:, None]  # (N, 1, 32, 32)
-    phases = uniform(key(k, "phase"), images, 2).float() * 2 * math.pi  # (N, 2)
+    shown = [_glyphs_of_images(key(k, "distractor", c), images) for c in range(3)]
+    shown[look.channel] = glyphs[labels]
+    figure = torch.stack([_figures(key(k, c), cells, images) for c, cells in enumerate(shown)], 1)  # (N, 3, 32, 32)
+    texture = _textures(k, look.waves, images)  # (N, 2, 3, 32, 32)
+    clean = figure * (texture[:, 0] + look.sign * OFFSET) + (1 - figure) * texture[:, 1]
+    noise = gaussian(Noise(0.0, NOISE, key(k, "noise")), images, 3 * SIDE * SIDE).view_as(clean)
+    return Split(clean + noise, labels)
+
+
+def _glyphs_of_images(k: int, images: Tensor) -> Tensor:
+    """A random glyph for each image, (N, GRID, GRID)."""
+    order = uniform(k, images, GRID * GRID).argsort(1)
+    return (order < FIGURE_CELLS).float().view(-1, GRID, GRID)
+
+
+def _textures(k: int, waves: Tensor, images: Tensor) -> Tensor:
+    """Gratings of figure and ground with a phase per image and channel, (N, 2, 3, 32, 32)."""
+    phases = uniform(key(k, "phase"), images, 6).float().view(-1, 2, 3, 1, 1) * 2 * math.pi
     axis = torch.arange(SIDE, dtype=torch.float32)
-    angles = look.waves[:, 0, None, None] * axis + look.waves[:, 1, None, None] * axis[:, None]  # (2, 32, 32)
-    gratings = torch.sin(angles + phases[:, :, None, None]) * GRATING  # (N, 2, 32, 32)
-    gratings[:, 0] += OFFSET
-    layers = gratings[:, :, None] * look.colours[:, :, None, None]  # (N, 2, 3, 32, 32)
-    clean = figure * layers[:, 0] + (1 - figure) * layers[:, 1]
-    noise = normal(key(k, "noise"), images, 3 * SIDE * SIDE).float().view_as(clean)
-    return Split(clean + NOISE * noise, labels)
+    angles = waves[:, 0, None, None] * axis + waves[:, 1, None, None] * axis[:, None]  # (2, 32, 32)
+    return GRATING * torch.sin(angles[:, None] + phases)
 
 
 def _figures(k: int, glyphs: Tensor, images: Tensor) -> Tensor:

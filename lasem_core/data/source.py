@@ -100,7 +100,7 @@ def write_npz(path: Path, content: dict[str, np.ndarray], compressed: bool) -> N
 def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Arrays of an npz file by name; raises LasemError where it is damaged or lacks one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise LasemError(f"{path} has no array {', '.join(missing)}; it needs {', '.join(names)}")
