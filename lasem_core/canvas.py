@@ -15,8 +15,8 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.evidence import in_repository
 from lasem_core.metrics import t_interval
+from lasem_core.options import in_repository
 
 # seaborn's colour-blind palette, by what the paper's figures tell apart
 _PALETTE = sns.color_palette("colorblind").as_hex()

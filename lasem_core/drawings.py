@@ -46,6 +46,11 @@ def parameter_table(dataset: str, base: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def parameter_tables(dataset: str) -> pd.DataFrame:
+    """The same for the three ways of sharing."""
+    return pd.concat([parameter_table(dataset, base) for base in ("hps", "tf", "df-cnn")], ignore_index=True)
+
+
 def _count(tensors: transfer.Tensors) -> int:
     return sum(tensor.numel() for tensor in tensors.values())
 

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,6 +19,7 @@ from lasem_core import metrics
 from lasem_core.artefacts import plan
 from lasem_core.configs import static_set
 from lasem_core.errors import LasemError
+from lasem_core.options import NotebookError, Options, open_store
 from lasem_core.record import RunRecord
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunStore
@@ -74,45 +74,25 @@ class Evidence:
     def __str__(self) -> str:
         there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at profile {self.profile}"
         missing = sorted({f"{spec.dataset} {spec.method}" for spec in _without(self.specs, self.records)})
-        return "\n".join([there, *(f"not run: {name}" for name in missing)])
+        return "\n".join([there, *(f"not run: {name}" for name in missing), *(f"because {c}" for c in self.causes)])
 
 
-def gather(
-    artefact: str,
-    profile: str = "smoke",
-    dataset: str | None = None,
-    seeds: Sequence[int] | None = None,
-    store: str | Path = "outputs/runs",
-    data: str | Path | None = None,
-    preset: str = "paper",
-    train: bool = True,
-) -> Evidence:
-    """The evidence for `artefact`; runs that the store does not hold are trained first.
-
-    Arguments:
-        dataset: takes the place of the paper's data sets; empty: those, and `planted` at profile smoke.
-        seeds: empty: the profile's.
-        store: relative to the repository, wherever the notebook runs.
-        train: False only looks at what is stored.
-    """
-    specs = plan([artefact], profile, list(seeds) if seeds else None, dataset or None, preset)
-    records = RunStore(in_repository(store))
-    found = find(specs, records)
+def gather(artefact: str, options: Options | None = None) -> Evidence:
+    """The evidence for `artefact`; runs that the store does not hold are trained first, unless options say no."""
+    options = options or Options()
+    try:
+        specs = plan([artefact], options.profile, options.seeds or None, options.dataset or None, options.preset)
+    except LasemError as error:
+        raise NotebookError(str(error)) from None
+    store = open_store(options.store)
+    found = find(specs, store)
     missing = _without(specs, found)
     causes: list[str] = []
-    if train and missing:
-        report = run_sweep(missing, records, data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
+    if options.train_missing and missing:
+        report = run_sweep(missing, store, options.data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
         causes = list(dict.fromkeys(f"{spec.dataset} {spec.method}: {cause}" for spec, cause in report.failed))
-        found = find(specs, records)
-    return Evidence(artefact, profile, specs, found, causes)
-
-
-def in_repository(path: str | Path) -> Path:
-    """`path` below the repository that the working directory is in, so that papermill may start anywhere."""
-    for folder in (here := Path.cwd(), *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "lasem_core").is_dir():
-            return folder / path
-    return here / path
+        found = find(specs, store)
+    return Evidence(artefact, options.profile, specs, found, causes)
 
 
 def find(specs: Iterable[RunSpec], store: RunStore) -> list[RunRecord]:
@@ -233,11 +213,3 @@ def peaks_by_task(record: RunRecord) -> pd.Series:
     history = record.history.dropna(subset=["test_accuracy"])
     best = history.sort_values(["valid_accuracy", "epoch"], ascending=[False, True]).groupby("task").head(1)
     return best.set_index("task")["test_accuracy"].sort_index()
-
-
-def only(store: str | Path, run_id: str) -> RunRecord:
-    """One stored record."""
-    record = RunStore(in_repository(store)).get(run_id)
-    if record is None:
-        raise LasemError(f"there is no run {run_id} in {store}")
-    return record

@@ -26,9 +26,10 @@ UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio"
 COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "verdict")
 
 
-def spread(values: np.ndarray | pd.Series, digits: int = 1) -> str:
+def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
     """`41.3 ± 0.8 (n=3)`; `41.3 (n=1)` where one trial gives no interval; `-` where there is none."""
-    values = np.asarray(pd.Series(values, dtype=float).dropna())
+    values = np.atleast_1d(np.asarray(values, dtype=float))
+    values = values[np.isfinite(values)]
     if not len(values):
         return "-"
     mean, half = t_interval(values)
@@ -45,6 +46,36 @@ def summary_table(evidence: Evidence) -> pd.DataFrame:
         percent = {name: spread(100 * runs[name]) for name in verdicts.ACCURACIES}
         rows.append(own | percent | {"forgetting": spread(runs["forgetting_ratio"], 2)})
     return pd.DataFrame(rows, columns=[*keys, *verdicts.ACCURACIES, "forgetting"])
+
+
+def choice_text(evidence: Evidence, top: int = 8) -> str:
+    """One line per data set and base: the most chosen configurations and how often each was chosen."""
+    lines = []
+    for (dataset, base), choices in evidence.choices.groupby(["dataset", "base"], sort=False):
+        counts = choices["config"].value_counts().head(top)
+        chosen = ", ".join(f"{config} ({count})" for config, count in counts.items())
+        lines.append(f"{dataset} {base}: {chosen} of {len(choices)}")
+    return "\n".join(lines) or "no records, nothing to show"
+
+
+def memory_ratios(evidence: Evidence) -> str:
+    """LASEM's kept bytes over those of the larger static configuration, by base."""
+    kept = evidence.runs.groupby(["base", "method"])["stored_bytes"].max().unstack()
+    if not {"lasem", "static"} <= set(kept):
+        return "no records, nothing to show"
+    ratios = (kept["lasem"] / kept["static"]).dropna()
+    return "\n".join(f"{BASE_NAMES[base]}: {spread(ratio, 2)}" for base, ratio in ratios.items())
+
+
+def rollback_pairs(evidence: Evidence) -> pd.DataFrame:
+    """Runs that differ only in whether layers that were not chosen are rolled back."""
+    pairs = evidence.runs.groupby(["likelihood", "prior"]).filter(lambda runs: runs["rollback"].nunique() > 1)
+    rows = [
+        {"likelihood": run.likelihood, "prior": run.prior, "roll-back": "yes" if run.rollback else "no",
+         "forgetting": spread(run.forgetting_ratio, 2), "final accuracy": spread(100 * run.final_accuracy)}
+        for run in pairs.itertuples()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def comparison(evidence: Evidence, accuracy: str = "peak_at_best_valid") -> pd.DataFrame:

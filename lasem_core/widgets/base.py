@@ -132,3 +132,12 @@ def set_texts(texts: Sequence[Text], words: Sequence[str]) -> None:
     """Write `words`, and nothing behind them."""
     for number, text in enumerate(texts):
         text.set_text(words[number] if number < len(words) else "")
+
+
+def responds(explorer: Explorer, control: str, value: Any) -> bool:
+    """Whether the picture follows a control there and back."""
+    old, before = explorer.value(control), bytes(explorer.image.value)
+    explorer.controls[control].value = value
+    moved = bytes(explorer.image.value) != before
+    explorer.controls[control].value = old
+    return moved and bytes(explorer.image.value) == before

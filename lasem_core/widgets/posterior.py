@@ -72,6 +72,12 @@ def rescale(log_lik: np.ndarray, recorded: str, wanted: str, batch: int) -> np.n
     return log_lik / batch if wanted == "mean" else log_lik * batch
 
 
+def replay_counts(posteriors: np.ndarray) -> np.ndarray:
+    """Share of mini-batches that each configuration has won, after every mini-batch, (N, C)."""
+    wins = np.eye(posteriors.shape[1])[posteriors.argmax(1)]
+    return wins.cumsum(0) / np.arange(1, len(wins) + 1)[:, None]
+
+
 def last_switch(beliefs: np.ndarray) -> int:
     """The last mini-batch, counted from 0, at which the choice changes."""
     changes = np.flatnonzero(np.diff(beliefs.argmax(1)))
@@ -94,7 +100,7 @@ class PosteriorLab(Explorer):
 
     def __init__(self, records: Iterable[RunRecord]):
         self.runs = {_name(r): r for r in records if r.spec.method == "lasem" and r.spec.em.prior in PRIORS}
-        self.steps = {(name, task): m for name, r in self.runs.items() for task, m in _matrices(r).items()}
+        self.steps = {(name, task): m for name, r in self.runs.items() for task, m in recorded_posteriors(r).items()}
         if not self.steps:
             raise LasemError("no LASEM run with recorded posteriors here; run: lasem sweep figure4 --profile smoke")
         self.artists: dict[str, tuple] = {}
@@ -157,7 +163,7 @@ def _name(record: RunRecord) -> str:
     return f"{DATASET_NAMES[spec.dataset]} ({spec.profile}) {spec.base} seed {spec.seed}, {switches}"
 
 
-def _matrices(record: RunRecord) -> dict[int, tuple[list[str], np.ndarray]]:
+def recorded_posteriors(record: RunRecord) -> dict[int, tuple[list[str], np.ndarray]]:
     """Per task (counted from 1): configuration names and posteriors of the first mini-batches (N, C)."""
     found = {}
     for task in sorted(record.posterior["task"].unique()):

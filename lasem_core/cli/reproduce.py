@@ -1,0 +1,39 @@
+"""`lasem reproduce`: everything from nothing, or what is missing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def reproduce(
+    artefacts: Annotated[list[str] | None, typer.Argument(help="figure1, table3, quickstart, ... or all.")] = None,
+    profile: Annotated[str, typer.Option(help="smoke, quick or paper.")] = "smoke",
+    dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
+    preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
+    out: Annotated[Path, typer.Option(help="Where runs, notebooks, figures and the report go.")] = Path("outputs"),
+    store: Annotated[Path | None, typer.Option(help="The folder with the records; default: OUT/runs.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder; default: LASEM_DATA.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
+    train: Annotated[bool, typer.Option(help="Train what is missing, or show only what is stored.")] = True,
+) -> None:
+    """Train what ARTEFACTS still need, execute their notebooks, write figures and OUT/report.html.
+
+    What is up to date is left alone. Example: lasem reproduce figure4 --profile quick --dataset cifar100
+    """
+    from lasem_core.cli.sweep import parse_seeds
+    from lasem_core.options import Options
+    from lasem_core.reproduce import reproduce as run
+
+    options = Options.check(
+        profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (), out=str(out),
+        store=str(store or out / "runs"), data=str(data.resolve()) if data else "", train_missing=train,
+    )  # fmt: skip
+    outcomes = run(artefacts or ["all"], options, jobs, typer.echo)
+    failed = [outcome for outcome in outcomes if outcome.problem]
+    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} notebooks in {out / 'notebooks'}; {out}/report.html")
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,75 @@
+"""What a notebook's parameters cell may say, checked in one place and refused in one readable line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from lasem_core.errors import LasemError
+from lasem_core.spec import Dataset, Part, Preset, Profile, RunSpec, build_spec, explain
+from lasem_core.store import RunStore
+
+
+class NotebookError(LasemError):
+    """A mistake in a parameters cell; Jupyter shows it as one line instead of a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"LasemError: {self}"]
+
+
+def _numbers(value: object) -> object:
+    """papermill -p hands lists over as text."""
+    if isinstance(value, str):
+        return [part for part in value.strip("[]() ").split(",") if part.strip()]
+    return value
+
+
+class Options(Part):
+    """The parameters all artefact notebooks share."""
+
+    profile: Profile = "smoke"
+    dataset: Dataset | Literal[""] = ""  # takes the place of the paper's; empty: those, or planted at profile smoke
+    preset: Preset = "paper"
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
+    store: str = "outputs/runs"
+    data: str = ""  # empty: LASEM_DATA
+    out: str = "outputs"
+    train_missing: bool = True
+
+    @classmethod
+    def check(cls, **given: Any) -> Options:
+        """Options, or a NotebookError that names the field, the value and what is allowed."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise NotebookError(explain(error)) from None
+
+
+def check_spec(options: dict[str, Any], settings: dict[str, Any] | None = None) -> RunSpec:
+    """A RunSpec from a notebook's parameters; mistakes are one line."""
+    try:
+        return build_spec(options, settings)
+    except LasemError as error:
+        raise NotebookError(str(error)) from None
+
+
+def open_store(store: str) -> RunStore:
+    """The record store that a notebook's `store` names."""
+    return RunStore(in_repository(store))
+
+
+def in_repository(path: str | Path) -> Path:
+    """`path` below the repository that the working directory is in, wherever Jupyter or papermill started.
+
+    The environment's LASEM_OUTPUTS takes the place of the folder `outputs`: tests keep theirs apart.
+    """
+    elsewhere = os.environ.get("LASEM_OUTPUTS")
+    if elsewhere and Path(path).parts[:1] == ("outputs",):
+        path = Path(elsewhere, *Path(path).parts[1:])
+    for folder in (here := Path.cwd(), *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "lasem_core").is_dir():
+            return folder / path
+    return here / path

@@ -1,0 +1,128 @@
+"""Pictures of single runs: what EM chose, how the choice came about, what was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lasem_core import canvas, metrics
+from lasem_core.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
+from lasem_core.evidence import posterior_table
+from lasem_core.record import RunRecord
+from lasem_core.tables import spread
+
+LEADING = 5  # configurations with a colour of their own
+
+
+def choices(record: RunRecord) -> Figure:
+    """Which layers each task ended up transferring."""
+    bits = np.array([[int(bit) for bit in config] for config in record.configs])
+    with canvas.style():
+        figure = Figure((1.6 + 0.8 * bits.shape[1], 1.4 + 0.45 * len(bits)), layout="constrained")
+        axes = figure.subplots()
+        words = np.where(bits == 1, "shared", "own")
+        sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
+                    xticklabels=range(1, bits.shape[1] + 1), yticklabels=range(1, len(bits) + 1), ax=axes)  # fmt: skip
+        axes.set(xlabel="layer", ylabel="task")
+    return figure
+
+
+def transfer_over_time(record: RunRecord) -> Figure:
+    """Probability that each layer is transferred, over the epochs of each task."""
+    layers = [name for name in record.history if name.startswith("transfer_")]
+    long = record.history[record.history["epoch"] > 0].melt(["task", "epoch"], layers, "layer", "probability")
+    long["layer"] = long["layer"].str.removeprefix("transfer_")
+
+    def draw(axes: Axes, task: int, _: str) -> bool:
+        here = long[long["task"] == task]
+        sns.lineplot(here, x="epoch", y="probability", hue="layer", style="layer", palette="colorblind", ax=axes,
+                     legend="brief" if task == tasks[0] else False)  # fmt: skip
+        axes.set(ylim=(-0.02, 1.02), title=f"task {task + 1}: chose {record.configs[task]}")
+        percent(axes, "transferred")
+        return True
+
+    tasks = sorted(long["task"].unique())[:6]
+    return canvas.panel_grid(tasks, [""], draw, (3.0, 2.6))
+
+
+def first_minibatches(record: RunRecord, tasks: Sequence[int] = (0, 1, 2)) -> Figure:
+    """The posterior over configurations, mini-batch by mini-batch, at the start of tasks."""
+
+    def draw(axes: Axes, task: int, _: str) -> bool:
+        table = posterior_table(record, task)
+        table = table[table["step"] >= 0]
+        if table.empty:
+            return False
+        wide = table.pivot_table(index="step", columns="config", values="mass", aggfunc="first")
+        order = wide.mean().sort_values(ascending=False, kind="stable").index
+        for rank, config in enumerate(order[::-1], start=1 - len(order)):
+            colour = (LASEM, *sns.color_palette("colorblind").as_hex())[-rank] if -rank < LEADING else "0.8"
+            axes.plot(wide.index, wide[config], color=colour, lw=1.2, label=config if -rank < 3 else None)
+        axes.set(xlabel="mini-batch", ylim=(-0.02, 1.02), title=f"task {task + 1}")
+        axes.legend(frameon=False, fontsize="small", reverse=True)
+        percent(axes, "posterior")
+        return True
+
+    return canvas.panel_grid([t for t in tasks if t < len(record.configs)], [""], draw, (3.2, 2.6))
+
+
+def accuracy_matrix(record: RunRecord) -> Figure:
+    """Test accuracy of every task after every task end."""
+    matrix = 100 * metrics.accuracy_matrix(record.accuracy)
+    with canvas.style():
+        figure = Figure((2.2 + 0.5 * len(matrix), 1.8 + 0.4 * len(matrix)), layout="constrained")
+        axes = figure.subplots()
+        sns.heatmap(matrix, annot=len(matrix) <= 10, fmt=".0f", cmap="cividis", ax=axes,
+                    cbar_kws={"label": "test accuracy (%)"}, xticklabels=matrix.columns + 1,
+                    yticklabels=matrix.index + 1)  # fmt: skip
+        axes.set(xlabel="task", ylabel="after training task")
+    return figure
+
+
+def switches(record: RunRecord) -> str:
+    """A run's EM switches in a few words."""
+    em = record.spec.em
+    return f"{em.likelihood} / {em.prior}{'' if em.rollback else ', no roll-back'}"
+
+
+def convergence(records: Sequence[RunRecord]) -> Figure:
+    """How fast the posterior concentrates under each likelihood and prior (roll-back does not enter)."""
+
+    def draw(axes: Axes, likelihood: str, _: str) -> bool:
+        here = [r for r in records if r.spec.em.likelihood == likelihood and r.spec.em.rollback]
+        if not here:
+            return False
+        for number, record in enumerate(here):
+            mean = record.history[record.history["epoch"] > 0].groupby("epoch")["max_weight"].mean()
+            axes.plot(mean.index, mean, ("-", "--", "-.", ":")[number % 4], label=record.spec.em.prior)
+        axes.set(xlabel="epoch of a task", ylim=(0, 1.02), title=f"{likelihood} likelihood")
+        axes.legend(frameon=False, title="prior")
+        percent(axes, "largest posterior weight")
+        return True
+
+    return canvas.panel_grid(["joint", "mean"], [""], draw, (4.2, 3.0))
+
+
+def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Per run: the last recorded mini-batch, by task, at which the configuration with most wins changed, and the
+    largest weight of the posterior at the end of tasks."""
+    rows = [
+        {
+            "switches": switches(record),
+            "last switch by task": _last_switch_by_task(record),
+            "largest weight": spread(record.history.groupby("task")["max_weight"].last().mean(), 3),
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows)
+
+
+def _last_switch_by_task(record: RunRecord) -> list[int]:
+    from lasem_core.widgets.posterior import last_switch, recorded_posteriors, replay_counts
+
+    return [last_switch(replay_counts(masses)) for _, masses in recorded_posteriors(record).values()]
