@@ -90,7 +90,6 @@ def test_cifar_classes_per_task_cuts_the_same_sequence(cifar):
 def test_the_real_cifar_has_170_30_1000():
     stream = load_stream(spec("cifar100"), real("cifar100"))
     assert [sizes(task) for task in stream.tasks] == [[170, 30, 1000]] * 10
-    assert stream.tasks[0].classes[:3] == ("beaver", "aquarium_fish", "lamp") or len(stream.tasks[0].classes) == 10
 
 
 def small(preset="paper", seed=0, **stream):
@@ -148,7 +147,7 @@ def test_noise_is_clipped_and_channels_move():
     clipped = Pixels(-0.5, Noise(0.1, 0.3, 1))(image, torch.tensor([0]))
     assert clipped.min() == -0.5 and clipped.max() == 0.5
     swapped = Pixels(-0.5, None, (2, 0, 1))(image, torch.tensor([0]))
-    assert swapped[0, :, 0, 0].tolist() == pytest.approx([0.5, -0.5, 128 / 255 - 0.5])
+    assert swapped[0, :, 0, 0].tolist() == pytest.approx([0.5, -0.5, 128 / 255 - 0.5], abs=1e-6)
 
 
 def test_a_preparation_is_a_picklable_value():
