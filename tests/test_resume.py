@@ -113,9 +113,12 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
     command = [sys.executable, "-c", "from lasem_core.cli import main; main()", "train", *words]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=_quiet())
     checkpoints = tmp_path / "runs" / ".checkpoints"
-    _wait_for(lambda: list(checkpoints.glob("*.pt")))  # the first task has ended
-    first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=60)
+    try:
+        _wait_for(lambda: list(checkpoints.glob("*.pt")))  # the first task has ended
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=120)
+    finally:
+        first.kill()
     assert first.returncode == 130
     assert "run the same command again" in said and "Traceback" not in said
     state = next(checkpoints.glob("*.pt"))
@@ -125,7 +128,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
     assert not list(checkpoints.iterdir())
 
 
-def _wait_for(condition, seconds=60):
+def _wait_for(condition, seconds=240):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pandas as pd
+import psutil
 import pytest
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -24,7 +25,7 @@ from lasem_core.store import RunStore
 from lasem_core.sweep import KILLED, run_sweep
 
 TINY = {"schedule.epochs": "2", "stream.n_tasks": "2", "stream.fraction": "0.25"}
-LONG = TINY | {"schedule.epochs": "60"}
+LONG = TINY | {"schedule.epochs": "30"}
 
 
 def specs_of(settings, seeds=(0, 1)):
@@ -78,7 +79,7 @@ def test_dask_gives_the_same_records(reference, cluster, tmp_path):
 
 def test_a_killed_loky_worker_costs_no_run(reference, tmp_path):
     store, specs = RunStore(tmp_path), specs_of(LONG, seeds=(0,))
-    with _killing_soon(store, lambda: next(iter(get_reusable_executor()._processes))) as killed:
+    with _killing_soon(store, _a_loky_worker) as killed:
         report = run_sweep(specs, store, jobs=2, progress=False)
     assert killed and len(report.done) == 2 and not report.failed
     assert digests(store, specs) == digests(reference, specs)
@@ -90,6 +91,11 @@ def test_a_killed_dask_worker_costs_no_run(reference, cluster, tmp_path):
         report = run_sweep(specs, store, engine="dask", scheduler=cluster.scheduler_address, progress=False)
     assert killed and len(report.done) == 2 and not report.failed
     assert digests(store, specs) == digests(reference, specs)
+
+
+def _a_loky_worker():
+    children = psutil.Process().children()
+    return next(child.pid for child in children if any("popen_loky_posix" in word for word in child.cmdline()))
 
 
 @contextmanager
