@@ -11,7 +11,14 @@ from lasem_core.progress import Silent
 from lasem_core.spec import SHARING_METHODS, RunSpec
 from lasem_core.training import lifelong
 
-MODEL = {"channels": (4, 5, 6), "kernels": (3, 3, 3), "pools": (1, 2, 2), "head": (7,)}
+MODEL = {
+    "channels": (4, 5, 6),
+    "kernels": (3, 3, 3),
+    "pools": (1, 2, 2),
+    "head": (7,),
+    "kb_channels": None,
+    "deconv_channels": None,
+}
 CASES = [(m, b) for m in METHODS for b in (("hps", "tf", "df-cnn") if m in SHARING_METHODS else ("none",))]
 CPU = torch.device("cpu")
 

@@ -1,0 +1,85 @@
+"""APD-Net: masks, sparse corrections, anchors that keep earlier filters, consolidation that loses nothing."""
+
+import pytest
+import torch
+from small_stream import run, spec_of, stream
+
+from lasem_core.learners.consolidation import consolidate
+
+
+def thetas(learner, number):
+    return [learner.theta(number, position).detach().clone() for position in range(3)]
+
+
+def largest_change(anchor, lr):
+    """How far task 0's filters move, at most, while two more tasks are learned."""
+    options = {"apd": {"anchor": anchor}, "optim": {"lr": lr}, "epochs": 20}
+    first, _ = run(spec_of("apd", **options), stream(n_tasks=1))
+    last, _ = run(spec_of("apd", **options), stream(n_tasks=3))
+    return max((a - b).abs().max().item() for a, b in zip(thetas(first, 0), thetas(last, 0), strict=True))
+
+
+def test_anchors_keep_earlier_filters():
+    """At a very large anchor RMSProp, whose steps have the size of the learning rate whatever the gradient's,
+    oscillates around the old filters: within a few learning rates is what it can hold."""
+    lr = 1e-3
+    assert largest_change(100.0, lr) < largest_change(0.0, lr) / 3
+    assert largest_change(1e6, lr) < 5 * lr
+
+
+def test_theta_is_a_masked_shared_filter_plus_a_correction():
+    learner, _ = run(spec_of("apd"), stream())
+    own = learner.own[1][2]
+    assert own["mask"].shape == (6, 1, 1, 1)
+    expected = learner.shared[2]["weight"] / (1 + (-own["mask"]).exp()) + own["tau"]
+    torch.testing.assert_close(learner.theta(1, 2), expected)
+
+
+def stored(learner):
+    return sum(t.numel() * t.element_size() for t in learner.stored_tensors()["task0"])
+
+
+def test_small_corrections_are_dropped_and_need_no_memory():
+    dense, _ = run(spec_of("apd", apd={"l1": 0.0}), stream())
+    sparse, _ = run(spec_of("apd", apd={"l1": 0.05}), stream())
+    kept = torch.cat([group["tau"].flatten() for group in sparse.own[0]])
+    assert (kept == 0).float().mean() > 0.5
+    assert kept[kept != 0].abs().min() > 0.05
+    sizes = [
+        sum(t.numel() * t.element_size() for t in learner.stored_tensors()["task0"]) for learner in (dense, sparse)
+    ]
+    assert sizes[1] < sizes[0]
+
+
+def test_released_masks_are_element_wise_and_nothing_old_is_trained():
+    spec = spec_of("apd", preset="released")
+    first, _ = run(spec, stream(n_tasks=1))
+    last, _ = run(spec, stream(n_tasks=3))
+    for a, b in zip(first.own[0], last.own[0], strict=True):
+        assert set(a) == {"tau", "mask"}
+        assert a["mask"].shape == a["tau"].shape
+        assert torch.equal(a["tau"], b["tau"])
+        assert torch.equal(a["mask"], b["mask"])
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.3])
+def test_consolidation_moves_what_a_cluster_agrees_on(tolerance):
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.randn(2, 4, 3, generator=generator)
+    taus = [centre[i % 2] + 0.1 * torch.rand(4, 3, generator=generator) for i in range(5)]
+    labels, local, new = consolidate(taus, 2, tolerance, 0)
+    assert labels[0] == labels[2] == labels[4] != labels[1] == labels[3]
+    for tau, label, rest in zip(taus, labels, new, strict=True):
+        assert (rest + local[label] - tau).abs().max() <= tolerance / 2 + 1e-6
+        if tolerance:
+            assert (rest == 0).all()  # members differ by less than a tenth: all of it is shared
+
+
+def test_consolidation_hardly_changes_predictions():
+    options = {"epochs": 2, "apd": {"consolidate_every": 3, "consolidate_tolerance": 1e-4}}
+    tasks = stream()
+    plain, _ = run(spec_of("apd", epochs=2), tasks)
+    grouped, _ = run(spec_of("apd", **options), tasks)
+    assert set(grouped.clusters) == {0, 1, 2}
+    images = tasks.tasks[0].test.images
+    torch.testing.assert_close(grouped.predict(0, images), plain.predict(0, images), rtol=0, atol=1e-2)

@@ -1,0 +1,139 @@
+"""DARTS: the mixture at its corners is a static network; its gradients are those of the definition."""
+
+import pytest
+import torch
+from small_stream import environment, run, spec_of, stream
+
+from lasem_core.api import make_learner
+from lasem_core.configs import ConfigSpace
+from lasem_core.em import Batch
+from lasem_core.learners.darts import mixed_logits
+from lasem_core.learners.descent import Adam, Sgd
+from lasem_core.training import _context
+
+BASES = ("hps", "tf", "df-cnn")
+F64 = {"precision": "fp64"}
+
+
+def opened(base="hps", epochs=3, **options):
+    """A DARTS learner in its first task, with that task's first mini-batch, without dropout."""
+    spec = spec_of("darts", base, epochs, **options, **F64)
+    spec = spec.model_copy(update={"model": spec.model.model_copy(update={"dropout": 0.0})})
+    env = environment(spec)
+    learner = make_learner(env)
+    tasks = stream(n_tasks=2)
+    learner.begin_task(_context(env, tasks, 0))
+    images, labels = tasks.tasks[0].train.batch(torch.arange(8))
+    return learner, Batch(images.double(), labels, 0.01, (0, 0, 0))
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_one_hot_mixtures_are_the_static_networks(base):
+    learner, batch = opened(base)
+    for config in ConfigSpace.full(3):
+        mixture = torch.tensor([[not bit, bit] for bit in config.bits], dtype=torch.float64)
+        mixed = mixed_logits(learner.network, batch.images, mixture, lambda x: x)
+        trie = learner._trie((config,))
+        static = learner.network.logits(learner.network.features(batch.images, trie))[0]
+        torch.testing.assert_close(mixed, static, rtol=1e-12, atol=1e-12)
+
+
+def test_ties_are_task_specific_and_alphas_start_at_zero():
+    learner, _ = opened()
+    assert str(learner.in_use) == "000"
+    assert torch.equal(learner.mixture().detach(), torch.full((3, 2), 0.5, dtype=torch.float64))
+    assert learner.end_epoch().config == "000"
+
+
+def test_first_order_is_the_gradient_at_today_s_weights():
+    learner, batch = opened(darts={"alpha_data": "train"})
+    step = 1e-6
+    with torch.no_grad():
+        losses = []
+        for sign in (step, -step):
+            learner.alphas[1, 1] += sign
+            losses.append(learner.loss(batch, learner.mixture(), "alphas").item())
+            learner.alphas[1, 1] -= sign
+    gradient = learner._alpha_gradient(batch)
+    assert gradient[1, 1].item() == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-5)
+
+
+@pytest.mark.parametrize("base", ["hps", "df-cnn"])
+def test_second_order_is_the_gradient_through_one_step_of_the_weights(base):
+    learner, batch = opened(base, darts={"alpha_data": "train", "order": "second", "weight_decay": 0.0})
+    before = [p.detach().clone() for p in learner.weights.parameters]
+    gradient = learner._alpha_gradient(batch)
+    assert all(torch.equal(p, b) for p, b in zip(learner.weights.parameters, before, strict=True))
+    expected = _unrolled(learner, batch)
+    first_order = torch.autograd.grad(learner.loss(batch, learner.mixture(), "alphas"), [learner.alphas])[0]
+    # the original's finite difference is coarse, but far nearer than leaving the second term out
+    assert (gradient - expected).norm() < 0.25 * (first_order - expected).norm()
+
+
+def _unrolled(learner, batch):
+    """d/d alpha of L(w - xi dL/dw(w, alpha), alpha), by finite differences in alpha."""
+    parameters, xi, step = learner.weights.parameters, learner.weight_lr(batch), 1e-5
+    here = [p.detach().clone() for p in parameters]
+    result = torch.zeros_like(learner.alphas)
+    for i in range(result.numel()):
+        sides = []
+        for sign in (step, -step):
+            alphas = learner.alphas.detach().clone()
+            alphas.view(-1)[i] += sign
+            mixture = alphas.softmax(1)
+            gradients = torch.autograd.grad(learner.loss(batch, mixture, "weights"), parameters)
+            with torch.no_grad():
+                for p, g in zip(parameters, gradients, strict=True):
+                    p -= xi * g
+                sides.append(learner.loss(batch, mixture, "alphas").item())
+                for p, h in zip(parameters, here, strict=True):
+                    p.copy_(h)
+        result.view(-1)[i] = (sides[0] - sides[1]) / (2 * step)
+    return result.detach()
+
+
+def test_the_halves_are_disjoint_and_complete():
+    learner, _ = opened()
+    weights, held_out = learner._halves(21)
+    assert sorted(torch.cat([weights, held_out]).tolist()) == list(range(21))
+    assert torch.equal(learner.train_index(21), weights)
+
+
+def test_the_cosine_starts_at_its_rate_and_ends_near_zero():
+    learner, batch = opened(epochs=4)
+    assert learner.weight_lr(batch) == learner.spec.darts.weight_lr
+    learner.steps = 4  # ten images, batches of eight: one step an epoch
+    assert learner.weight_lr(batch) == pytest.approx(0, abs=1e-12)
+
+
+def test_mixture_weights_are_reported_like_a_posterior():
+    learner, batch = opened()
+    learner.train_step(batch)
+    report = learner.end_epoch()
+    masses = report.weights[0][1]
+    assert len(masses) == 8
+    assert sum(masses.values()) == pytest.approx(1)
+    assert report.max_weight == max(masses.values())
+    assert len(report.transfer) == 3
+
+
+def test_groups_share_one_choice():
+    learner, _ = run(spec_of("darts", "hps", em={"groups": "1,2|3"}, optim={"lr": 0.1}), stream())
+    assert all(config[0] == config[1] for config in learner.configs)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_optimizers_are_pytorch_s(name):
+    start = torch.randn(5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
+    if name == "sgd":
+        mine, reference = Sgd([ours], 0.9, 3e-4), torch.optim.SGD([theirs], 0.1, momentum=0.9, weight_decay=3e-4)
+    else:
+        mine = Adam(ours, (0.5, 0.999), 1e-3)
+        reference = torch.optim.Adam([theirs], 0.1, betas=(0.5, 0.999), weight_decay=1e-3)
+    for _ in range(5):
+        mine.step(torch.autograd.grad(ours.square().square().sum(), [ours]), 0.1)
+        reference.zero_grad()
+        theirs.square().square().sum().backward()
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
