@@ -54,7 +54,7 @@ class TransferConfig:
 
     @classmethod
     def from_index(cls, index: int, depth: int) -> TransferConfig:
-        """The configuration at `index` of the canonical order (SPEC item 1: layer 1 fastest, True first)."""
+        """The configuration at `index` of the canonical order (released code, item 1: layer 1 fastest, True first)."""
         return cls(tuple(not (index >> layer) & 1 for layer in range(depth)))
 
     @property
@@ -147,7 +147,7 @@ def parse_groups(text: str) -> Partition:
 
 
 def static_set(depth: int) -> dict[str, TransferConfig]:
-    """The static configurations of Figures 1 and 3: eight for four layers, sixteen for six (SPEC H)."""
+    """The static configurations of Figures 1 and 3: eight for four layers, sixteen for six."""
     names = ["all", *(f"top{k}" for k in range(1, depth)), *(f"bottom{k}" for k in range(1, depth)), "alternating"]
     if depth == 6:
         names += ["{1,3,5}", "{1,6}", "{2,5}", "{3,4}"]

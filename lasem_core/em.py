@@ -41,7 +41,7 @@ def log_true_class(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def log_likelihood(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """log P(y_new | X_new, c), (C,): `joint`, the product over the batch, or `mean`, SPEC item 2."""
+    """log P(y_new | X_new, c), (C,): `joint`, the product over the batch, or `mean`, released code, item 2."""
     log_p = log_true_class(logits, labels)
     if kind == "joint":
         return log_p.sum(1)

@@ -101,7 +101,7 @@ class TaskTensors:
         return cls(adapters, specific, _head(arch, n_classes, init.scoped("head")))
 
     def keep(self, config: TransferConfig) -> None:
-        """Drop what `config` does not use (SPEC item 19)."""
+        """Drop what `config` does not use (released code, item 19)."""
         self.adapters = [a if bit else None for a, bit in zip(self.adapters, config.bits, strict=True)]
         self.specific = [s if not bit else None for s, bit in zip(self.specific, config.bits, strict=True)]
 

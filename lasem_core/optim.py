@@ -1,4 +1,4 @@
-"""RMSProp as TensorFlow 1 and as PyTorch define it (SPEC item 25)."""
+"""RMSProp as TensorFlow 1 and as PyTorch define it (released code, item 25)."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class RMSProp:
 
 
 def learning_rate(spec: OptimSpec, lifetime_epoch: int) -> float:
-    """lr / (1 + e * decay), e counted over the whole lifetime from 0 (SPEC item 26)."""
+    """lr / (1 + e * decay), e counted over the whole lifetime from 0 (released code, item 26)."""
     return spec.lr / (1 + lifetime_epoch * spec.lr_decay)

@@ -1,7 +1,7 @@
 """The three independent tables behind a RunSpec: data-set facts, algorithm presets, scale profiles.
 
 Sources: paper Table 2, Figure 6 and Appendix A (`paper`); the released code as described in
-SPEC items 1-60 (`released`). A preset never changes scale, a profile never changes an algorithm.
+released code, items 1-60 (`released`). A preset never changes scale, a profile never changes an algorithm.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _RELEASED: dict[str, Any] = {
     "stream": {"images": "shared"},
 }
 
-# SPEC items 26, 33, 38, 52-54: what the released code does on one data set only
+# released code, items 26, 33, 38, 52-54: what the released code does on one data set only
 _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
     "cifar100": {
         "optim": {"lr_decay": 1 / 4000},
@@ -147,7 +147,7 @@ _METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def seeds(profile: str, dataset: str) -> range:
-    """The seeds an artefact needs at this profile (SPEC, 'Presets, profiles and data sets')."""
+    """The seeds an artefact needs at this profile (presets.SEEDS)."""
     return range(SEEDS[profile].get(dataset, SEEDS[profile]["*"]))
 
 
@@ -160,7 +160,7 @@ def resolve(dataset: str, method: str, base: str, preset: str, profile: str) -> 
         if dataset in ("caltech101", "office-home-incremental"):
             layers.append(_RELEASED_BY_DATASET["office-home"])
         if (dataset, base) == ("stl10", "tf"):
-            layers.append({"model": {"head": (128,)}})  # SPEC item 33
+            layers.append({"model": {"head": (128,)}})  # released code, item 33
     layers.append(scale.get(dataset, scale["*"]))
     resolved: dict[str, Any] = {}
     for layer in layers:

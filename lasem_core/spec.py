@@ -76,7 +76,7 @@ class Part(BaseModel):
 
 
 class StreamSpec(Part):
-    """Which tasks there are and in which order (SPEC F)."""
+    """Which tasks there are and in which order (released code, items 50 to 55)."""
 
     n_tasks: Positive = 10
     order: TaskOrder = "fixed"  # an explicit list may revisit tasks
@@ -86,13 +86,13 @@ class StreamSpec(Part):
     test_fraction: Fraction = 0.3  # where a data set has no test split of its own
     images: Literal["per-seed", "shared"] = "per-seed"  # do trials draw their own images?
     normalisation: Literal["train", "split", "none"] = "train"  # whose statistics standardise a split
-    noise: Literal["paper", "released", "none"] = "none"  # SPEC item 54
-    domain_groups: Literal["disjoint", "shared"] = "disjoint"  # Office-Home, SPEC item 53
+    noise: Literal["paper", "released", "none"] = "none"  # released code, item 54
+    domain_groups: Literal["disjoint", "shared"] = "disjoint"  # Office-Home, released code, item 53
     relatedness: Literal["low", "high", "both", "none"] = "low"  # planted tasks only
 
 
 class ModelSpec(Part):
-    """The task network (SPEC D, Figure 6)."""
+    """The task network (Figure 6; released code, items 31 to 34)."""
 
     channels: Ints = (32, 32, 64, 64)
     kernels: Ints = (3, 3, 3, 3)
@@ -101,8 +101,8 @@ class ModelSpec(Part):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # on the flattened features only
     kb_channels: Ints | None = None  # DF-CNN shared tensor; None: round((c_in + c_out) / 3)
     deconv_channels: Ints | None = None  # DF-CNN deconvolution; None: round(2 (c_in + c_out) / 3)
-    tf_orthogonality: Rate = 0.1  # SPEC item 36
-    weight_init: Literal["truncated-normal", "glorot"] = "truncated-normal"  # SPEC item 27
+    tf_orthogonality: Rate = 0.1  # released code, item 36
+    weight_init: Literal["truncated-normal", "glorot"] = "truncated-normal"  # released code, item 27
     weight_std: Annotated[float, Field(gt=0)] = 0.05
     bias_init: float = 0.2
 
@@ -121,7 +121,7 @@ class ModelSpec(Part):
 
 
 class OptimSpec(Part):
-    """RMSProp as TensorFlow 1 defines it, its schedule and the batch size (SPEC items 25 and 26)."""
+    """RMSProp as TensorFlow 1 defines it, its schedule and the batch size (released code, items 25 and 26)."""
 
     kind: Literal["rmsprop-tf", "rmsprop-torch"] = "rmsprop-tf"
     lr: Annotated[float, Field(gt=0)] = 1e-4
@@ -141,7 +141,7 @@ class ScheduleSpec(Part):
 
 
 class EMSpec(Part):
-    """The switches of LASEM (SPEC A and B)."""
+    """The switches of LASEM (released code, items 1 to 24)."""
 
     likelihood: Literal["joint", "mean"] = "joint"
     prior: Literal["count", "running-mean", "uniform", "history"] = "count"
@@ -157,7 +157,7 @@ class EMSpec(Part):
 
 
 class DartsSpec(Part):
-    """DARTS (Liu et al. 2018) over {task-specific, shared} per layer; SPEC item 57."""
+    """DARTS (Liu et al. 2018) over {task-specific, shared} per layer; released code, item 57."""
 
     order: Literal["first", "second"] = "first"
     alpha_data: Literal["held-out", "train"] = "held-out"
@@ -173,13 +173,13 @@ class DartsSpec(Part):
 
 
 class ProgressiveSpec(Part):
-    """Progressive Neural Networks (Rusu et al. 2016); SPEC item 56."""
+    """Progressive Neural Networks (Rusu et al. 2016); released code, item 56."""
 
     compression: Positive = 2
 
 
 class DenSpec(Part):
-    """Dynamically Expandable Networks (Yoon et al. 2018); SPEC item 59."""
+    """Dynamically Expandable Networks (Yoon et al. 2018); released code, item 59."""
 
     expansion: Positive = 32
     l1: Rate = 1e-6
@@ -194,7 +194,7 @@ class DenSpec(Part):
 
 
 class ApdSpec(Part):
-    """Additive Parameter Decomposition (Yoon et al. 2020); SPEC item 58."""
+    """Additive Parameter Decomposition (Yoon et al. 2020); released code, item 58."""
 
     variant: Literal["original", "released"] = "original"
     l1: Rate = 4e-4
@@ -205,7 +205,7 @@ class ApdSpec(Part):
 
 
 class BruteForceSpec(Part):
-    """Task-wise search (Appendix C); SPEC item 60."""
+    """Task-wise search (Appendix C); released code, item 60."""
 
     first_task: Literal["search", "fixed"] = "search"
     tie_first_two: bool = False

@@ -144,7 +144,7 @@ def _train_epoch(learner: Learner, context: TaskContext, env: Environment, epoch
 
 
 def _full_batches(index: Tensor, size: int) -> list[Tensor]:
-    """The incomplete last batch is left out of this epoch (SPEC item 42), unless it is the only one."""
+    """The incomplete last batch is left out of this epoch (released code, item 42), unless it is the only one."""
     batches = list(index.split(size))
     return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size else batches
 
@@ -192,7 +192,7 @@ def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context:
 
 
 def _finish_visit(env: Environment, learner: Learner, life: Lifetime, visit: int, seen: list[tuple[int, Task]]) -> None:
-    """End the task, then measure every task seen; `released` also measures before the roll-back (SPEC item 21)."""
+    """End the task, then measure every task seen; `released` also measures before the roll-back (released code, item 21)."""
     started = time.perf_counter()
     if env.spec.preset == "released":
         life.accuracy += _test_all(learner, visit, seen, "unrolled")

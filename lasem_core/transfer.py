@@ -23,7 +23,7 @@ Filters = tuple[Tensor, Tensor]  # weight (C_out, C_in, k, k), bias (C_out,)
 
 
 class Initializer:
-    """Draws initial tensors as the released code does (SPEC items 27 and 28), each from its own key."""
+    """Draws initial tensors as the released code does (released code, items 27 and 28), each from its own key."""
 
     def __init__(self, model: ModelSpec, key: tuple[object, ...], device: torch.device, dtype: torch.dtype):
         self.model, self.key, self.device, self.dtype = model, key, device, dtype
@@ -100,7 +100,7 @@ class HardSharing:
 
 
 class TensorFactorization:
-    """A shared full-size core, rotated by a task's four square factors (Bulat et al. 2020; SPEC item 35)."""
+    """A shared full-size core, rotated by a task's four square factors (Bulat et al. 2020; released code, item 35)."""
 
     factors = ("factor_h", "factor_w", "factor_in", "factor_out")
 
@@ -123,7 +123,7 @@ class TensorFactorization:
         return weight, adapter["bias"]
 
     def penalty(self, adapter: Tensors) -> Tensor | None:
-        """Weight times the sum over factors of the Frobenius norm of U'U - I (SPEC item 36)."""
+        """Weight times the sum over factors of the Frobenius norm of U'U - I (released code, item 36)."""
         return self.orthogonality * sum(_distance_from_orthogonal(adapter[name]) for name in self.factors)
 
 
@@ -133,7 +133,7 @@ def _distance_from_orthogonal(factor: Tensor) -> Tensor:
 
 
 class DeconvFactorization:
-    """DF-CNN (Lee et al. 2019): a shared tensor, deconvolved and contracted by the task (SPEC item 37).
+    """DF-CNN (Lee et al. 2019): a shared tensor, deconvolved and contracted by the task (released code, item 37).
 
     The deconvolution has kernel 3 and stride 2, so filters of size k need a shared tensor of size (k + 1) / 2.
     """

@@ -63,7 +63,7 @@ class ConfiguredLearner(Learner):
         self.before = _clone(self.shared)
 
     def _init_shared(self, visit: int) -> None:
-        """Shared tensors are made once, or anew until some task has transferred them (SPEC item 20)."""
+        """Shared tensors are made once, or anew until some task has transferred them (released code, item 20)."""
         usable = self._trie(self.space.configs).transferred
         for position, layer in enumerate(self.arch.layers):
             again = self.spec.em.shared_init == "until-transferred" and not self.transferred_before[position]
@@ -112,7 +112,7 @@ class ConfiguredLearner(Learner):
         return report
 
     def end_task(self) -> None:
-        """Choose, drop what the choice does not use, roll the other shared layers back (SPEC items 18-19)."""
+        """Choose, drop what the choice does not use, roll the other shared layers back (released code, items 18-19)."""
         number, config = self.current.number, self.in_use
         self.chosen[number] = config
         self.tasks[number].keep(config)

@@ -10,7 +10,7 @@ from lasem_core.learners.configured import ConfiguredLearner
 
 
 class FixedPosterior(ConfiguredLearner):
-    """Weight P on `spec.config`, (1 - P) / (|C| - 1) on every other one (SPEC item 17)."""
+    """Weight P on `spec.config`, (1 - P) / (|C| - 1) on every other one (released code, item 17)."""
 
     @property
     def favourite(self) -> TransferConfig:
