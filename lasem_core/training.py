@@ -192,7 +192,7 @@ def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context:
 
 
 def _finish_visit(env: Environment, learner: Learner, life: Lifetime, visit: int, seen: list[tuple[int, Task]]) -> None:
-    """End the task, then measure every task seen; `released` also measures before the roll-back (released code, item 21)."""
+    """End the task, then measure every task seen; `released` also before the roll-back (released code, item 21)."""
     started = time.perf_counter()
     if env.spec.preset == "released":
         life.accuracy += _test_all(learner, visit, seen, "unrolled")
