@@ -5,18 +5,26 @@ import functools
 import joblib
 import pytest
 import torch
+from joblib.externals.loky.backend.reduction import cloudpickle
 from small_stream import environment, results, run, same, spec_of, stream
 
 from lasem_core.api import make_learner
 from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.learners.brute_force import Candidate, tie
-from lasem_core.training import VisitLog, fit_task
+from lasem_core.training import VisitLog, _context, fit_task
 
 BASES = ("hps", "tf", "df-cnn")
 
 
 def parallel_map(function, items):
-    return joblib.Parallel(n_jobs=2, prefer="threads")(joblib.delayed(function)(item) for item in items)
+    """Two threads, and jobs that go through the pickling a process pool would do."""
+    jobs = [cloudpickle.dumps((function, item)) for item in items]
+    return joblib.Parallel(n_jobs=2, prefer="threads")(joblib.delayed(_unpickled)(job) for job in jobs)
+
+
+def _unpickled(job):
+    function, item = cloudpickle.loads(job)
+    return function(item)
 
 
 @pytest.fixture(scope="module", params=BASES)
@@ -48,8 +56,6 @@ def test_candidates_of_a_later_task_share_their_starting_point():
     spec = spec_of("brute-force", "hps")
     tasks, env = stream(n_tasks=2), environment(spec)
     learner, _ = run(spec, stream(n_tasks=1))
-    from lasem_core.training import _context
-
     context = _context(env, tasks, 1)
     fit = functools.partial(fit_task, context=context, env=env, seen=list(context.seen.items()), log=VisitLog())
     before = [None if g is None else {k: t.clone() for k, t in g.items()} for g in learner.shared]
