@@ -27,16 +27,16 @@ from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.keyed_random import key, permutation, uniform
 from lasem_core.spec import RunSpec
 
-VERSION = "planted-2"
+VERSION = "planted-3"
 SIDE = 32
 GRID = 4  # cells per side of a glyph
 CELL = 6  # pixels per side of a cell
 FIGURE_CELLS = 8  # cells of a glyph that belong to the figure
 JITTER = 3  # pixels a glyph may be off the centre
-FLIP = 0.04  # share of cells that are wrong in an image
+FLIP = 0.06  # share of cells that are wrong in an image
 OFFSET = 1.0  # how far the figure stands out from the ground
 GRATING = 0.3  # amplitude of the gratings
-NOISE = 0.3  # standard deviation of the pixel noise
+NOISE = 0.4  # standard deviation of the pixel noise
 COUNTS = {"train": 20, "valid": 10, "test": 50}  # images per class
 
 
