@@ -123,4 +123,5 @@ def show(picture: bytes, text: str, extra: Mapping[str, Any] | None = None) -> N
     import base64
 
     encoded = base64.b64encode(picture).decode()
-    display({"text/plain": text, "image/png": encoded, **(extra or {})}, raw=True)
+    alternative = {"image/png": {"alt": text.strip("[]")}}
+    display({"text/plain": text, "image/png": encoded, **(extra or {})}, raw=True, metadata=alternative)

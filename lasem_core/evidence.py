@@ -85,29 +85,40 @@ def gather(artefact: str, options: Options | None = None) -> Evidence:
     except LasemError as error:
         raise NotebookError(str(error)) from None
     store = open_store(options.store)
-    found = find(specs, store)
+    found = find(specs, store, options.data or None)
     missing = _without(specs, found)
     causes: list[str] = []
     if options.train_missing and missing:
         report = run_sweep(missing, store, options.data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
         causes = list(dict.fromkeys(f"{spec.dataset} {spec.method}: {cause}" for spec, cause in report.failed))
-        found = find(specs, store)
+        found = find(specs, store, options.data or None)
     return Evidence(artefact, options.profile, specs, found, causes)
 
 
-def find(specs: Iterable[RunSpec], store: RunStore) -> list[RunRecord]:
-    """The stored records of `specs`, each specification's newest data first; needs no data folder.
+def find(specs: Iterable[RunSpec], store: RunStore, data: str | None = None) -> list[RunRecord]:
+    """The stored records of `specs`.
 
-    A reader without the images still sees what was measured on them: records are matched by specification.
+    Where the data are at hand the record has to be of these data. A reader without them still sees what was
+    measured: then records are matched by specification alone.
     """
-    candidates = _by_choice(store)
+    from lasem_core.api import run_id_of
+
+    candidates: dict[str, list[str]] = {}
     found = []
     for spec in specs:
-        ids = candidates.get(_choice(spec.model_dump(mode="json")), [])
-        records = (store.get(run_id) for run_id in ids)
-        same = [r for r in records if r is not None and _key(r.spec) == _key(spec)]
-        found += sorted(same, key=lambda record: record.stale)[:1]
+        try:
+            record = store.get(run_id_of(spec, data))
+        except LasemError:
+            candidates = candidates or _by_choice(store)
+            record = _same_specification(spec, store, candidates.get(_choice(spec.model_dump(mode="json")), []))
+        found += [record] if record else []
     return found
+
+
+def _same_specification(spec: RunSpec, store: RunStore, ids: Iterable[str]) -> RunRecord | None:
+    records = (store.get(run_id) for run_id in ids)
+    same = [record for record in records if record is not None and _key(record.spec) == _key(spec)]
+    return min(same, key=lambda record: record.stale, default=None)
 
 
 def _by_choice(store: RunStore) -> dict[str, list[str]]:

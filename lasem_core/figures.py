@@ -182,7 +182,7 @@ def layer_shares(evidence: Evidence) -> Figure:
 
 def memory(evidence: Evidence) -> Figure:
     """Appendix F: bytes kept after the last task, shared and task-specific."""
-    runs = evidence.runs.assign(name=evidence.runs.apply(_run_name, axis=1))
+    runs = evidence.runs.assign(name=[_run_name(run) for run in evidence.runs.to_dict("records")])
 
     def draw(axes: Axes, dataset: str, _: str) -> bool:
         here = runs[runs["dataset"] == dataset].sort_values("stored_bytes")
@@ -218,7 +218,7 @@ def beside_paper(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _run_name(run: pd.Series) -> str:
+def _run_name(run: dict[str, str]) -> str:
     words = [run["method"], run["label"] if run["method"] == "static" else "", BASE_NAMES[run["base"]]]
     return " ".join(word for word in words if word)
 

@@ -26,12 +26,12 @@ def join(notebooks: Sequence[NotebookNode], names: Sequence[str]) -> NotebookNod
     cells = [nbformat.v4.new_markdown_cell(contents)]
     for notebook, name in zip(notebooks, names, strict=True):
         cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{name}">'))
-        cells += [_without_stderr(cell) for cell in notebook.cells]
+        cells += [_readable(cell, f"{name}-{number}") for number, cell in enumerate(notebook.cells)]
     return nbformat.v4.new_notebook(cells=cells)
 
 
-def _without_stderr(cell: NotebookNode) -> NotebookNode:
-    cell.pop("id", None)  # ids of different notebooks may be the same
+def _readable(cell: NotebookNode, name: str) -> NotebookNode:
+    cell["id"] = name  # ids of different notebooks may be the same
     if cell.cell_type == "code":
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return cell

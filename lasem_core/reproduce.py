@@ -147,8 +147,9 @@ def execute(source: Path, target: Path, given: dict[str, Any]) -> str:
     problem = ""
     try:
         papermill.execute_notebook(
-            source, target, given, kernel_name="python3", cwd=str(source.parent), progress_bar=False
-        )
+            source, target, given, kernel_name="python3", cwd=str(source.parent), progress_bar=False,
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )  # fmt: skip
     except PapermillExecutionError as error:
         problem = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
     nbformat.write(strip(nbformat.read(target, 4)), target)
@@ -172,7 +173,7 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     specs = _specs([name], options)
-    ids = [record.run_id for record in find(specs, RunStore(options.store))] if specs else []
+    ids = [record.run_id for record in find(specs, RunStore(options.store), options.data or None)] if specs else []
     digest.update(json.dumps([given, ids], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 

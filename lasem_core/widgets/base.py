@@ -96,7 +96,7 @@ class Explorer:
 
     def show(self) -> None:
         """Display once; afterwards the controls change the picture in place."""
-        display(self.bundle(), raw=True)
+        display(self.bundle(), raw=True, metadata={"image/png": {"alt": self.text.strip("[]")}})
 
 
 def dropdown(what: str, options: Any, **more: Any) -> widgets.Dropdown:

@@ -1,0 +1,42 @@
+"""Write the reference copies in tests/notebooks: every notebook, executed with its own (smoke) parameters.
+
+    .venv/bin/python tests/make_references.py [NAME...]
+
+Pictures are dropped: nbval does not compare them, and they would weigh megabytes.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[1]
+os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPLBACKEND": "agg"}
+
+
+def main(names: list[str]) -> int:
+    from lasem_core.reproduce import NOTEBOOKS, execute
+
+    sources = [NOTEBOOKS / f"{name}.ipynb" for name in names] or sorted(NOTEBOOKS.glob("*.ipynb"))
+    problems = 0
+    for source in sources:
+        target = ROOT / "tests" / "notebooks" / source.name
+        problem = execute(source, target, {})
+        problems += bool(problem)
+        nbformat.write(without_pictures(nbformat.read(target, 4)), target)
+        print(source.stem, problem or "done", flush=True)
+    return problems
+
+
+def without_pictures(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
+                del output["data"][kind]
+                output["metadata"] = {}
+    return notebook
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""Every figure draws what it is given, says 'not run' where there is nothing, and leaves PNG, SVG and CSV."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sample_records import record
+
+from lasem_core import canvas, drawings, figures, run_figures, tables
+from lasem_core.configs import static_set
+from lasem_core.evidence import Evidence, layer_frequency, peaks_by_task
+from lasem_core.spec import RunSpec
+
+
+def _evidence(artefact="figure3", missing=()):
+    kinds = [{"method": "static", "config": str(c)} for c in static_set(4).values()] + [{"method": "lasem"}]
+    records = [
+        record(f"{base}{number}{seed}", 0.3 + 0.01 * number + 0.002 * seed, base=base, seed=seed, dataset="cifar100",
+               profile="quick", **kind)
+        for base in ("hps", "df-cnn")
+        for number, kind in enumerate(kinds)
+        for seed in range(3)
+    ]  # fmt: skip
+    return Evidence(artefact, "quick", [r.spec for r in records] + list(missing), records)
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return _evidence(missing=[RunSpec(dataset="office-home", base="hps", profile="quick")])
+
+
+VIEWS = [figures.static_configurations, figures.lasem_against_static, figures.layer_frequencies,
+         figures.fixed_posterior, figures.forgetting_curves, figures.chosen_configurations, figures.layer_shares,
+         figures.memory]  # fmt: skip
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_figure_is_drawn_and_missing_panels_say_so(view, evidence):
+    figure = view(evidence)
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "not run" in words
+    picture = canvas.png(figure)
+    assert np.asarray(Image.open(_file(picture)).convert("L")).std() > 10
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_figure_of_no_records_at_all(view):
+    nothing = Evidence("figure3", "quick", [RunSpec(dataset="office-home", profile="quick")], [])
+    assert any("not run" in text.get_text() for axes in view(nothing).axes for text in axes.texts)
+
+
+def _file(data):
+    import io
+
+    return io.BytesIO(data)
+
+
+def test_accuracies_are_percent_only_on_the_axis(evidence):
+    axes = figures.static_configurations(evidence).axes[0]
+    assert axes.get_xlabel().endswith("(%)")
+    low, high = axes.get_xlim()
+    assert 0 < low < high < 1
+    assert axes.xaxis.get_major_formatter()(0.393, 0) == "39.3"
+
+
+def test_saved_pictures_repeat_byte_for_byte(evidence, tmp_path):
+    first = [p.read_bytes() for p in canvas.save(figures.layer_shares(evidence), "a", evidence.choices, tmp_path)]
+    second = [p.read_bytes() for p in canvas.save(figures.layer_shares(evidence), "a", evidence.choices, tmp_path)]
+    assert first == second
+    assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == ["a.csv", "a.png", "a.svg"]
+    assert len(pd.read_csv(tmp_path / "figures" / "a.csv")) == len(evidence.choices)
+
+
+def test_layer_frequency_is_the_share_of_final_choices():
+    choices = _evidence().choices
+    share = layer_frequency(choices[choices["base"] == "hps"]).groupby("layer")["transferred"].mean()
+    assert share.tolist() == pytest.approx([0, 1, 2 / 3, 1])  # 0111 0101 0111
+
+
+def test_best_static_configuration(evidence):
+    assert figures.best_static(evidence.runs) == {("cifar100", b): "alternating" for b in ("hps", "df-cnn")}
+
+
+def test_peaks_by_task_are_those_at_first_best_validation():
+    assert peaks_by_task(record("a")).tolist() == pytest.approx([0.4, 0.4, 0.4])
+
+
+def test_interval_of_one_trial_is_the_value_itself():
+    assert canvas.interval([0.4]) == (0.4, 0.4)
+    low, high = canvas.interval([0.3, 0.4, 0.5])
+    assert high - low == pytest.approx(2 * 4.302653 * 0.1 / 3**0.5)
+
+
+def test_run_figures():
+    one = record("a", seed=1)
+    for view in (run_figures.choices, run_figures.transfer_over_time, run_figures.first_minibatches,
+                 run_figures.accuracy_matrix):  # fmt: skip
+        assert len(canvas.png(view(one))) > 2000
+
+
+def test_last_switches_names_the_switches():
+    table = run_figures.last_switches([_with_weights(record("a", em={"likelihood": "mean", "rollback": False}))])
+    assert table["switches"].tolist() == ["mean / count, no roll-back"]
+    assert table["last switch by task"].tolist() == [[0, 0, 0]]
+
+
+def _with_weights(one):
+    one.history["max_weight"] = 0.9
+    return one
+
+
+def test_convergence_of_one_likelihood_leaves_the_other_panel_empty():
+    figure = run_figures.convergence([_with_weights(record("a"))])
+    assert figure.axes[1].texts[0].get_text() == "not run"
+
+
+@pytest.mark.parametrize(
+    ("base", "total"), [("hps", (65568, 65568, 0)), ("tf", (65568, 65376, 14164)), ("df-cnn", (65568, 548, 0))]
+)
+def test_drawn_sizes_are_those_of_the_network(base, total):
+    table = drawings.parameter_table("cifar100", base)
+    assert table["task-specific"].sum() == total[0]
+    if base == "hps":
+        assert table["shared"].sum() == total[1]
+        assert table["adapter"].sum() == 0
+
+
+def test_drawings():
+    assert len(canvas.png(drawings.transfer_configuration("{2,4}"))) > 5000
+    assert len(canvas.png(drawings.task_networks())) > 5000
+    assert drawings.parameters_of_table2().loc["epochs"].tolist() == [2000, 1000, 500]
+
+
+def test_beside_paper_shows_the_paper_even_without_records():
+    figure = figures.beside_paper(tables.comparison(Evidence("table1", "smoke", [], [])))
+    assert len(figure.axes) == 2

@@ -1,0 +1,179 @@
+"""`lasem reproduce`: which notebooks, with which parameters, executed once, wrong parameters in one line."""
+
+import gc
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from sample_records import record
+
+from lasem_core import evidence, reproduce
+from lasem_core.errors import LasemError
+from lasem_core.examples import CLASSES, PER_CLASS, example_folder
+from lasem_core.options import NotebookError, Options, check_spec, in_repository
+from lasem_core.report import write_report
+from lasem_core.spec import RunSpec
+from lasem_core.store import RunStore
+
+# nbclient leaves its event loop and sockets to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+def _notebook(folder, name="quickstart", body="print(seed)"):
+    parameters = new_code_cell(
+        'seed = 0  # of all\nstore = "outputs/runs"  # records', metadata={"tags": ["parameters"]}
+    )
+    notebook = new_notebook(cells=[new_markdown_cell("# A\n\nclaim"), parameters, new_code_cell(body)], metadata=KERNEL)
+    path = folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(reproduce, "NOTEBOOKS", folder)
+    yield folder
+    gc.collect()
+
+
+def test_all_notebooks_come_in_reading_order():
+    names = reproduce.notebooks_of(["all"])
+    assert names[0] == "quickstart"
+    assert names == [name for name in reproduce.READING_ORDER if name in names]
+
+
+def test_an_artefact_without_a_notebook_is_shown_in_another():
+    assert reproduce.notebooks_of(["appendix_c", "figure1"]) == ["figure1", "table3"]
+
+
+def test_unknown_artefact_is_one_line():
+    with pytest.raises(LasemError, match="unknown artefact 'figure9'; choose from: all, quickstart"):
+        reproduce.notebooks_of(["figure9"])
+
+
+def test_shared_parameters_go_only_to_views_of_shared_runs():
+    options = Options(profile="quick", dataset="cifar100", seeds=[0, 1], out="/x")
+    given = reproduce.parameters(reproduce.NOTEBOOKS / "figure1.ipynb", options)
+    assert given["profile"] == "quick"
+    assert given["seeds"] == [0, 1]
+    assert reproduce.parameters(reproduce.NOTEBOOKS / "quickstart.ipynb", options).keys() == {"store", "out"}
+    assert reproduce.parameters(reproduce.NOTEBOOKS / "figure2.ipynb", options) == {"out": "/x"}
+
+
+def test_a_second_call_does_no_work_twice(notebooks, tmp_path):
+    _notebook(notebooks)
+    options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
+    said = []
+    first = reproduce.reproduce(["quickstart"], options, say=said.append)
+    page = tmp_path / "out" / "report.html"
+    stamp = page.stat().st_mtime_ns
+    second = reproduce.reproduce(["quickstart"], options, say=said.append)
+    assert [o.executed for o in first + second] == [True, False]
+    assert said == ["quickstart: done", "quickstart: up to date"]
+    assert page.stat().st_mtime_ns == stamp
+    _notebook(notebooks, body="print(seed + 1)")
+    assert reproduce.reproduce(["quickstart"], options, say=said.append)[0].executed
+
+
+def test_a_failing_notebook_is_named_and_tried_again(notebooks, tmp_path):
+    _notebook(notebooks, body="1 / 0")
+    options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
+    for _ in range(2):
+        (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
+        assert outcome.executed
+        assert outcome.problem == "cell 3: ZeroDivisionError: division by zero"
+
+
+def test_strip_removes_what_differs_between_identical_runs():
+    data = {"text/plain": "x", reproduce.WIDGET_VIEW: {"model_id": "1"}}
+    output = nbformat.v4.new_output("display_data", data=data)
+    cell = new_code_cell("1", outputs=[output], metadata={"papermill": {"duration": 1}, "execution": {}, "tags": ["a"]})
+    notebook = new_notebook(cells=[cell], metadata=KERNEL | {"papermill": {}, "widgets": {}})
+    stripped = reproduce.strip(notebook)
+    assert stripped.metadata.keys() == KERNEL.keys()
+    assert stripped.cells[0].metadata == {"tags": ["a"]}
+    assert stripped.cells[0].outputs[0].data == {"text/plain": "x"}
+
+
+def test_report_stands_alone(tmp_path):
+    paths = [_notebook(tmp_path, name) for name in ("a", "b")]
+    write_report(paths, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "http://" not in text
+    assert "https://" not in text
+    assert 'id="b"' in text
+    assert "print(seed)" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"profile": "fast"}, "profile = 'fast'"),
+        ({"dataset": "mnist"}, "mnist"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"colour": "red"}, "unknown setting 'colour'"),
+    ],
+)
+def test_wrong_parameters_are_one_line(given, line):
+    with pytest.raises(NotebookError, match=line) as caught:
+        Options.check(**given)
+    assert len(caught.value._render_traceback_()) == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_papermills_text_becomes_a_list():
+    assert Options.check(seeds="[0, 1]").seeds == (0, 1)
+
+
+def test_wrong_spec_is_one_line():
+    with pytest.raises(NotebookError, match="base"):
+        check_spec({"base": "cnn"})
+
+
+def test_tests_keep_their_outputs_apart(monkeypatch):
+    monkeypatch.setenv("LASEM_OUTPUTS", "elsewhere")
+    assert in_repository("outputs/runs").parts[-2:] == ("elsewhere", "runs")
+    assert in_repository("/tmp/x").as_posix() == "/tmp/x"
+
+
+def test_evidence_trains_only_what_is_missing(tmp_path, monkeypatch):
+    spec = RunSpec(method="lasem", seed=0)
+    monkeypatch.setattr(evidence, "plan", lambda *_: [spec])
+    asked = []
+
+    def sweep(specs, store, *_, **__):
+        from lasem_core.api import run_id_of
+
+        asked.extend(specs)
+        store.put(record(run_id_of(spec), seed=0))
+        return type("Report", (), {"failed": []})
+
+    monkeypatch.setattr(evidence, "run_sweep", sweep)
+    options = Options(store=str(tmp_path))
+    assert evidence.gather("figure4", options).runs["seed"].tolist() == [0]
+    assert evidence.gather("figure4", options).runs["seed"].tolist() == [0]
+    assert asked == [spec]
+
+
+def test_stored_only_says_what_was_not_run(tmp_path):
+    found = evidence.gather("figure4", Options(store=str(tmp_path), train_missing=False))
+    assert str(found) == "figure4: 0 of 3 runs at profile smoke\nnot run: planted lasem"
+
+
+def test_records_are_found_without_the_data(tmp_path, monkeypatch):
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    store = RunStore(tmp_path)
+    stored = record("0123456789abcdef", dataset="cifar100", profile="quick", seed=1)
+    store.put(stored)
+    assert [r.run_id for r in evidence.find([stored.spec], store)] == [stored.run_id]
+    assert evidence.find([RunSpec(dataset="cifar100", profile="quick", seed=2)], store) == []
+
+
+def test_example_folder_is_written_once(tmp_path):
+    folder = example_folder(tmp_path)
+    files = sorted(folder.rglob("*.png"))
+    assert len(files) == CLASSES * PER_CLASS
+    assert example_folder(tmp_path) == folder

@@ -1,0 +1,148 @@
+"""Verdicts by the rules, numbers beside the paper's, and the README's table."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sample_records import record
+
+from lasem_core import claims, tables, verdicts
+from lasem_core.evidence import Evidence
+from lasem_core.readme import shown_table
+from lasem_core.store import RunStore
+from lasem_core.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("ours", "may", "word"),
+    [
+        ([39.0, 39.4, 39.2], True, REPRODUCED),
+        ([30.0, 30.2, 30.1], True, NOT_REPRODUCED),
+        ([39.0, 39.4], True, UNDECIDED),
+        ([39.0, 39.4, 39.2], False, UNDECIDED),
+        ([], True, NOT_RUN),
+        ([float("nan")], True, NOT_RUN),
+    ],
+)
+def test_published_numbers(ours, may, word):
+    assert verdicts.judge_number(ours, 39.3, 0.1, may) == word
+
+
+def test_a_published_point_has_no_width():
+    assert verdicts.judge_number([1.0, 1.1, 0.9], 1.05, float("nan"), True) == REPRODUCED
+    assert verdicts.judge_number([1.0, 1.001, 0.999], 1.05, float("nan"), True) == NOT_REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("margins", "word"),
+    [
+        ([0.02, 0.03, 0.025], REPRODUCED),
+        ([-0.02, -0.03, -0.025], NOT_REPRODUCED),
+        ([0.02, -0.03, 0.01], UNDECIDED),
+        ([0.02], UNDECIDED),
+        ([], NOT_RUN),
+    ],
+)
+def test_published_orderings(margins, word):
+    assert verdicts.judge_ordering(margins) == word
+
+
+SETTLED = ("0111", "0101", "0111")
+
+
+def _pairs(dataset="cifar100", profile="quick", title=None, lasem=0.41, static=0.38, configs=SETTLED):
+    made = []
+    for seed in range(3):
+        place = {"dataset": dataset, "profile": profile, "seed": seed, "title": title, "configs": configs}
+        made.append(record(f"l{seed}", lasem + 0.001 * seed, **place))
+        made.append(record(f"s{seed}", static + 0.002 * seed, method="static", config="all", seconds=5.0, **place))
+    return Evidence("table3", profile, [r.spec for r in made], made)
+
+
+def _verdict(evidence, claim="LASEM HPS beats all layers"):
+    table = claims.verdicts(evidence)
+    return table[(table["claim"] == claim)].set_index("dataset")["verdict"].to_dict()
+
+
+def test_quick_bears_orderings_but_not_numbers():
+    evidence = _pairs()
+    assert _verdict(evidence)["cifar100"] == REPRODUCED
+    numbers = tables.comparison(evidence).set_index("name")
+    row = numbers.loc["LASEM HPS CIFAR-100"]
+    assert (row["n"], row["verdict"]) == (3, UNDECIDED)
+    assert row["ours"] == pytest.approx(41.1)
+
+
+def test_full_schedule_bears_numbers():
+    numbers = tables.comparison(_pairs(profile="paper", lasem=0.392)).set_index("name")
+    assert numbers.loc["LASEM HPS CIFAR-100", "verdict"] == REPRODUCED
+    assert (numbers.query("metric == 'peak_accuracy'")["verdict"] == REPRODUCED).sum() == 1
+
+
+def test_relative_time_is_paired():
+    numbers = tables.comparison(_pairs(profile="paper")).query("metric == 'relative_time' and n > 0")
+    assert numbers["ours"].tolist() == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize(("dataset", "profile"), [("cifar100", "smoke"), ("planted", "quick"), ("digits", "paper")])
+def test_smoke_and_embedded_data_say_nothing(dataset, profile):
+    evidence = _pairs(dataset, profile)
+    assert set(claims.verdicts(evidence)["verdict"]) == {NOT_RUN}
+    assert set(tables.comparison(evidence)["verdict"]) == {NOT_RUN}
+
+
+def test_caltech_stands_in_for_orderings_under_its_own_name():
+    found = _verdict(_pairs("caltech101"))
+    assert found == {"cifar100": NOT_RUN, "office-home": NOT_RUN, "caltech101": REPRODUCED}
+
+
+def test_the_nine_class_subset_bears_no_numbers():
+    subset = _pairs("stl10", "paper", "STL-10 (9-class subset, not the official split)", configs=("011101",) * 3)
+    assert not verdicts.bears_numbers(subset.runs)
+    assert verdicts.bears_numbers(_pairs("stl10", "paper", "STL-10", configs=("011101",) * 3).runs)
+
+
+def test_an_unpaired_seed_is_left_out():
+    evidence = _pairs()
+    fewer = Evidence("table3", "quick", evidence.specs, evidence.records[:-1])
+    table = claims.verdicts(fewer)
+    assert table.query("claim == 'LASEM HPS beats all layers' and dataset == 'cifar100'")["n"].tolist() == [2]
+
+
+@pytest.mark.parametrize("artefact", sorted(claims.CLAIMS))
+def test_every_claim_can_be_judged_with_and_without_records(artefact):
+    evidence = _pairs()
+    for records in (evidence.records, []):
+        table = claims.verdicts(Evidence(artefact, "quick", evidence.specs, records))
+        assert set(table["verdict"]) <= {REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN}
+        assert "not run" in tables.as_text(table)
+
+
+def test_targets_are_the_papers():
+    targets = verdicts.targets()
+    lasem = targets.query("artefact == 'table3' and dataset == 'cifar100' and method == 'lasem'")
+    assert lasem["value"].tolist() == [39.3, 38.4, 42.0]
+
+
+def test_spread():
+    assert tables.spread(pd.Series([40.0, 41.0, 42.0])) == "41.0 ± 2.5 (n=3)"
+    assert tables.spread(pd.Series([40.0])) == "40.0 (n=1)"
+    assert tables.spread(pd.Series([], dtype=float)) == "-"
+
+
+def test_readme_table_of_an_empty_store_names_the_paper(tmp_path):
+    table = tables.readme_table(RunStore(tmp_path))
+    assert table.count("not run") == 24
+    assert "24.7 ± 0.6" in table
+
+
+def test_readme_table_is_what_the_records_give():
+    shown = shown_table((ROOT / "README.md").read_text())
+    assert shown == tables.readme_table(RunStore(ROOT / "outputs" / "runs")), "run: python -m lasem_core.readme"
+
+
+def test_choices_as_text():
+    text = tables.choice_text(_pairs())
+    assert text == "cifar100 hps: 0111 (6), 0101 (3) of 9"
