@@ -147,7 +147,7 @@ def execute(source: Path, target: Path, given: dict[str, Any]) -> str:
     problem = ""
     try:
         papermill.execute_notebook(
-            source, target, given, kernel_name="python3", cwd=str(source.parent), progress_bar=False,
+            source, target, given, kernel_name="python3", cwd=str(source.parent), progress_bar=False, start_timeout=300,
             extra_arguments=["--IPKernelApp.log_level=40"],
         )  # fmt: skip
     except PapermillExecutionError as error:
