@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ import pandas as pd
 
 from lasem_core.checkpoint import Checkpointer
 from lasem_core.command import command_line
-from lasem_core.disk import free_name, one_line_errors, sync_folder
+from lasem_core.disk import free_name, one_line_errors, remove, sync_folder
 from lasem_core.errors import LasemError
 from lasem_core.record import CHOICES, ROW, RunRecord, flat_row, flatten
 from lasem_core.record_files import Damaged, add_model, read_document, read_record, verify_model, write_files
@@ -77,7 +76,7 @@ class RunStore:
                 write_files(temporary, record, model_state)
                 return self._move_in(temporary, record.run_id)
             finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+                remove(temporary)
 
     def model_state(self, run_id: str) -> dict[str, Any]:
         """The trained model's tensors, ready for `load_state_dict`."""
@@ -168,10 +167,10 @@ class RunStore:
 
     def _tidy(self) -> None:
         """Remove what writers that were killed left behind."""
-        for left in (self.root / ".tmp").glob("*"):
+        for left in [*(self.root / ".tmp").glob("*"), *(self.root / ".checkpoints").glob(".*")]:
             with suppress(FileNotFoundError):  # its writer has just finished
                 if time.time() - left.stat().st_mtime > _DAY:
-                    shutil.rmtree(left, ignore_errors=True)
+                    remove(left)
 
     def _model_help(self, run_id: str, problem: str) -> str:
         record = self.get(run_id)

@@ -167,7 +167,7 @@ def test_where(store):
         store.put(make_record(f"a{seed}", seed))
     assert list(store.summaries(seed="1")["run_id"]) == ["a1"]
     assert list(store.summaries(seed=[0, 2])["run_id"]) == ["a0", "a2"]
-    assert len(store.summaries(**{"em.likelihood": "joint", "optim.lr": "0.001"})) == 3
+    assert len(store.summaries(**{"em.likelihood": "joint", "optim.lr": str(RunSpec().optim.lr)})) == 3
     assert [record.run_id for record in store.records(seed=2)] == ["a2"]
     with pytest.raises(LasemError, match="unknown key 'sed'"):
         store.summaries(sed=1)
@@ -231,11 +231,16 @@ def test_a_file_size_limit_loses_nothing(store):
 
 def test_what_killed_writers_left_is_tidied_after_a_day(store):
     store.put(make_record("aa"))
-    old, young = store.root / ".tmp" / "old", store.root / ".tmp" / "young"
-    old.mkdir(), young.mkdir()
-    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    checkpoint = store.checkpoint("cc").path
+    checkpoint.write_bytes(b"an unfinished run waits as long as it likes")
+    left = store.root / ".tmp" / "bb-1", checkpoint.with_name(f".{checkpoint.name}-1")
+    left[0].mkdir(), left[1].write_bytes(b"half")
+    young = store.root / ".tmp" / "bb-2"
+    young.mkdir()
+    for path in (*left, checkpoint):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
     store.put(make_record("bb"))
-    assert young.exists() and not old.exists()
+    assert young.exists() and checkpoint.exists() and not any(path.exists() for path in left)
 
 
 def test_records_of_older_code_are_stale(store, monkeypatch):
