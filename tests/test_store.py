@@ -168,6 +168,7 @@ def test_where(store):
     assert list(store.summaries(seed="1")["run_id"]) == ["a1"]
     assert list(store.summaries(seed=[0, 2])["run_id"]) == ["a0", "a2"]
     assert len(store.summaries(**{"em.likelihood": "joint", "optim.lr": str(RunSpec().optim.lr)})) == 3
+    assert store.summaries(seed=1, method="static").empty
     assert [record.run_id for record in store.records(seed=2)] == ["a2"]
     with pytest.raises(LasemError, match="unknown key 'sed'"):
         store.summaries(sed=1)

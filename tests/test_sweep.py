@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import joblib
 import pandas as pd
 import psutil
 import pytest
@@ -91,6 +92,19 @@ def test_a_killed_dask_worker_costs_no_run(reference, cluster, tmp_path):
         report = run_sweep(specs, store, engine="dask", scheduler=cluster.scheduler_address, progress=False)
     assert killed and len(report.done) == 2 and not report.failed
     assert digests(store, specs) == digests(reference, specs)
+
+
+@pytest.mark.timeout(200)
+def test_dask_reports_a_task_it_has_given_up(cluster):
+    from distributed import KilledWorker
+
+    from lasem_core.dask_engine import dask_backend
+
+    suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with dask_backend(2, cluster.scheduler_address) as (_, backend), joblib.parallel_config(backend=backend):
+        tasks = joblib.Parallel(return_as="generator_unordered", batch_size=1)([joblib.delayed(exec)(suicide)])
+        with pytest.raises(KilledWorker):
+            list(tasks)
 
 
 def _a_loky_worker():
