@@ -89,6 +89,11 @@ def test_frequency_explorer_adapts_to_other_runs(records):
     assert heat[2] == pytest.approx([0, 0, 1, 1])  # task 3 chose 0011
 
 
+def test_play_buttons_start_where_the_slider_is(records):
+    explorer = FrequencyExplorer(records)
+    assert explorer.play.value == explorer.value("epoch") == 4
+
+
 def test_frequency_explorer_counts_configurations(records):
     explorer = FrequencyExplorer(records)
     assert [bar.get_height() for bar in explorer.config_bars][:4] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])

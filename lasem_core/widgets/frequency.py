@@ -72,7 +72,7 @@ class FrequencyExplorer(Explorer):
             raise LasemError("no run with a posterior here; run: lasem sweep figure4 --profile smoke")
         names = list(self.courses)
         epoch = slider("epoch", 1, 1)
-        self.play = widgets.Play(min=1, interval=250, description="play")
+        self.play = widgets.Play(min=1, interval=250, repeat=True, description="play")
         widgets.jslink((self.play, "value"), (epoch, "value"))
         super().__init__(
             {
@@ -94,6 +94,7 @@ class FrequencyExplorer(Explorer):
         _, tasks, epochs, _ = course.transfer.shape
         with self.play.hold_sync():
             self.play.max = epochs
+            self.play.value = epochs  # the page sets the slider to what the buttons say when it links the two
         self.controls["seed"].options = [ALL_SEEDS, *course.seeds]
         self.controls["task"].max = tasks
         self.controls["epoch"].max = epochs
