@@ -32,9 +32,10 @@ class Initializer:
         return Initializer(self.model, (*self.key, *key), self.device, self.dtype)
 
     def weight(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """A convolution (out, in, k, k) or matrix (out, in): normal, cut at two sigma, whatever the fan."""
+        """A convolution (out, in, k, k), matrix (out, in) or vector: normal, cut at two sigma, whatever the fan."""
         if self.model.weight_init == "glorot":
-            return self.glorot(name, (*shape[2:], shape[1], shape[0])).reshape(shape)
+            axes = (*shape[2:], shape[1], shape[0]) if len(shape) > 1 else shape
+            return self.glorot(name, axes).reshape(shape)
         edge = math.erf(2 / math.sqrt(2))
         inside = (2 * self._uniform(name, math.prod(shape)) - 1) * edge  # uniform over the kept mass
         return self._tensor(torch.erfinv(inside) * math.sqrt(2) * self.model.weight_std, shape)

@@ -69,6 +69,13 @@ def test_truncated_normal():
     assert torch.all(specific_filters(layer, init)["bias"] == 0.2)
 
 
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 3, 3, 3)])
+def test_both_initialisers_serve_every_shape(shape):
+    for kind in ("truncated-normal", "glorot"):
+        model = ModelSpec(channels=(2,), kernels=(3,), pools=(1,), weight_init=kind)
+        assert Initializer(model, (0,), CPU, F64).weight("w", shape).shape == shape
+
+
 @pytest.mark.parametrize(
     ("shape", "limit"),
     [
