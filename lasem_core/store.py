@@ -122,6 +122,13 @@ class RunStore:
         """Where run `run_id` saves its state; raises LasemError at once if nothing can be written here."""
         return Checkpointer(self.root / ".checkpoints" / f"{run_id}.pt", every_seconds)
 
+    def require_writable(self) -> None:
+        """Raise LasemError now rather than after hours of training."""
+        probe = self.root / ".tmp" / uuid.uuid4().hex
+        with one_line_errors("write", self.root):
+            probe.mkdir(parents=True)
+            probe.rmdir()
+
     def _folders(self) -> list[Path]:
         try:
             return sorted(path for path in self.root.iterdir() if not path.name.startswith(".") and path.is_dir())

@@ -71,6 +71,8 @@ def run_sweep(
     store = RunStore(store.root.resolve())
     data = Path(data).resolve() if data else None
     stored, missing, failed = split_stored(specs, store, data)
+    if missing:
+        store.require_writable()
     done: list[RunSpec] = []
     before = len(stored) + len(failed)
     with (
@@ -93,9 +95,11 @@ def split_stored(
     stored, missing, impossible = [], [], []
     for spec in specs:
         try:
-            (stored if store.get(run_id_of(spec, data)) else missing).append(spec)
+            run_id = run_id_of(spec, data)
         except LasemError as error:
             impossible.append((spec, str(error)))
+            continue
+        (stored if store.get(run_id) else missing).append(spec)
     return stored, missing, impossible
 
 

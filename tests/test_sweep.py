@@ -190,6 +190,14 @@ def test_bad_engines(tmp_path, options, message):
         run_sweep(specs_of(TINY), RunStore(tmp_path), progress=False, **options)
 
 
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/lasem"])
+def test_a_sweep_into_nowhere_is_one_line(tmp_path, place):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LasemError, match="cannot") as caught:
+        run_sweep(specs_of(TINY), RunStore(tmp_path / place), progress=False)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
 def test_every_artefact_has_a_plan_without_repetition(profile):
     for name in ARTEFACTS:
