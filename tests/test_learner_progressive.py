@@ -1,4 +1,4 @@
-"""ProgNN: the lateral arithmetic of SPEC item 56, a cost that grows, nothing forgotten."""
+"""ProgNN: the lateral arithmetic of released-code item 56, a cost that grows, nothing forgotten."""
 
 import pytest
 import torch

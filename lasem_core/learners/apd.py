@@ -11,7 +11,7 @@ and every tau_i, v_i is trained on (retroactively), so that sigma may move while
 layer are clustered (k-means, `clusters` more each time); what a cluster agrees on up to `consolidate_tolerance` moves
 from its tau's into one locally shared tensor, frozen until the next consolidation.
 
-`released` (SPEC item 58): M and A element-wise, the bias shared, CE + l1 mean over layers of mean |A|; no anchor (it
+`released` (its item 58): M and A element-wise, the bias shared, CE + l1 mean over layers of mean |A|; no anchor (it
 is there, but never active), nothing retroactive, no pruning.
 """
 

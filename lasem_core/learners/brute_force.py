@@ -8,7 +8,7 @@ The candidate of the highest best-over-epochs validation accuracy wins (ties: th
 last epoch left it. Its log is the visit's, with the seconds of all candidates. Candidates trained one after another
 are checkpointed within and between; with a parallel map a task that was cut off starts again.
 
-Switches of the released code (SPEC item 60): `first_task=fixed` does not search the first task (HPS: no transfer;
+Switches of the released code (its item 60): `first_task=fixed` does not search the first task (HPS: no transfer;
 TF, DF-CNN: all layers), `tie_first_two` searches the second for both: the first task takes its configuration over.
 """
 

@@ -5,7 +5,7 @@ shared knowledge; pooling follows. alpha starts at 0. Each mini-batch: one step 
 
 `paper`     alpha by Adam on a held-out half of the training images, the weights by SGD (cosine over the task's steps,
             momentum, weight decay) on the other half; constants of the original paper.
-`released`  both by RMSProp, on the same mini-batch (SPEC item 57).
+`released`  both by RMSProp, on the same mini-batch (its item 57).
 
 First order: the gradient of L_valid(w, alpha). Second order (Eqs. 7 and 8): that of L_valid(w - xi dL_train, alpha),
 its mixed derivative by finite differences with eps = 0.01 / |dL_valid/dw'|. The configuration in use is the argmax

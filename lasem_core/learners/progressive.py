@@ -1,4 +1,4 @@
-"""Progressive Neural Networks (Rusu et al. 2016, Eqs. 1 and 2), convolutional, as SPEC item 56 sets them up.
+"""Progressive Neural Networks (Rusu et al. 2016, Eqs. 1 and 2), convolutional, as released-code item 56 sets them up.
 
 Task k has a column of its own; layer l >= 2 also sees, from each earlier column j,
 
