@@ -3,7 +3,7 @@
 A record keeps the posteriors of a task's first mini-batches, not the likelihoods. Dividing a recorded posterior by
 the prior that the record's own rule gives yields the likelihoods up to a factor, so any prior can be replayed
 exactly (within float16). Of the other likelihood only the geometric mean can be had: joint = product over the batch,
-its B-th root = the geometric mean per image, close to the arithmetic mean of the `mean` likelihood where the images agree.
+its B-th root = the geometric mean per image, near the `mean` likelihood where the images agree.
 The weights stay as they were trained: this replays the belief, not the learning.
 """
 
