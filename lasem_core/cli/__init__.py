@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 
@@ -29,12 +28,8 @@ GROUPS = ("data",)
 
 def _register() -> None:
     for name in COMMANDS:
-        if find_spec(f"lasem_core.cli.{name}") is None:
-            continue
         app.command(name)(getattr(import_module(f"lasem_core.cli.{name}"), name))
     for name in GROUPS:
-        if find_spec(f"lasem_core.cli.{name}") is None:
-            continue
         app.add_typer(import_module(f"lasem_core.cli.{name}").app, name=name)
 
 
