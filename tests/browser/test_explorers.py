@@ -3,6 +3,7 @@
 Needs Debian's chromium; LASEM_BROWSER=required makes its absence a failure. Screenshots stay in .cache/browser.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import TimeoutError
 from sample_records import record
 
 from lasem_core.api import run_id_of
@@ -97,7 +99,7 @@ def _wait(port, seconds=180):
             return
         except OSError:
             time.sleep(0.5)
-    raise TimeoutError(f"nobody listens on port {port}")
+    raise AssertionError(f"nobody listens on port {port}")
 
 
 def _another_picture(page, picture, before):
@@ -119,6 +121,18 @@ def _move_the_epoch_slider(page, name):
     page.screenshot(path=SHOTS / f"{name}-after.png")
 
 
+def _run_all_cells(page):
+    """Click Run All until a prompt answers: JupyterLab drops the command while its kernel is still connecting."""
+    prompt = page.locator(".jp-CodeCell .jp-InputPrompt", has_text=re.compile(r"\[(\*|\d+)\]")).first
+    for _ in range(20):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
+        with contextlib.suppress(TimeoutError):
+            return prompt.wait_for(state="attached", timeout=15_000)
+    page.screenshot(path=SHOTS / "jupyterlab-not-run.png")
+    raise AssertionError("JupyterLab ran no cell: see .cache/browser/jupyterlab-not-run.png")
+
+
 def test_jupyterlab(serve, page, tmp_path):
     port, token = _free_port(), secrets.token_hex(8)
     place = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0"]
@@ -127,8 +141,7 @@ def test_jupyterlab(serve, page, tmp_path):
     page.goto(f"http://127.0.0.1:{port}/lab/tree/explorer.ipynb?token={token}&reset")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
+    _run_all_cells(page)
     _move_the_epoch_slider(page, "jupyterlab")
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
 
