@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +24,8 @@ from nbformat import NotebookNode
 from lasem_core.artefacts import ARTEFACTS, plan
 from lasem_core.errors import LasemError
 from lasem_core.evidence import find
-from lasem_core.options import Options
-from lasem_core.store import RunStore
+from lasem_core.options import Options, in_repository, open_store
+from lasem_core.record import canonical
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 READING_ORDER = (
@@ -64,16 +63,17 @@ def reproduce(
         say: where progress goes.
     """
     names = notebooks_of(artefacts)
+    options = options.model_copy(update={"store": _portable(options.store), "out": _portable(options.out)})
     if options.train_missing:
         _train(names, options, jobs, say)
-    options = options.model_copy(update={"store": str(Path(options.store).resolve()), "out": _absolute(options.out)})
-    folder = Path(options.out) / "notebooks"
+    out = in_repository(options.out)
+    folder = out / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
-    with _quiet(), ThreadPoolExecutor(AT_ONCE) as pool:
+    with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
         outcomes = [outcome.result() for outcome in outcomes]
-    if any(outcome.executed for outcome in outcomes) or not (Path(options.out) / "report.html").exists():
-        report(folder, Path(options.out) / "report.html")
+    if any(outcome.executed for outcome in outcomes) or not (out / "report.html").exists():
+        report(folder, out / "report.html")
     return outcomes
 
 
@@ -94,7 +94,7 @@ def _train(names: Sequence[str], options: Options, jobs: int | None, say: Callab
     specs = _specs(names, options)
     if specs:
         quiet = os.environ.get("LASEM_PROGRESS") == "none"
-        say(str(run_sweep(specs, RunStore(options.store), options.data or None, jobs, progress=not quiet)))
+        say(str(run_sweep(specs, open_store(options.store), options.data or None, jobs, progress=not quiet)))
 
 
 def _specs(names: Sequence[str], options: Options) -> list[Any]:
@@ -120,12 +120,12 @@ def bring_up_to_date(name: str, options: Options, folder: Path, say: Callable[[s
 
 
 def parameters(source: Path, options: Options) -> dict[str, Any]:
-    """The values of `options` that a notebook's parameters cell has names for.
+    """The values of `options` that a notebook's parameters cell has names for; `data` goes by the environment.
 
     Notebooks that are not views of the shared runs (they have no `train_missing`) get folders only.
     """
     declared = declared_parameters(nbformat.read(source, 4))
-    shared = options.model_dump(mode="json") if "train_missing" in declared else {}
+    shared = options.model_dump(mode="json", exclude={"data"}) if "train_missing" in declared else {}
     folders = {"store": options.store, "out": options.out}
     return {key: value for key, value in (shared | folders).items() if key in declared}
 
@@ -147,7 +147,7 @@ def execute(source: Path, target: Path, given: dict[str, Any]) -> str:
     problem = ""
     try:
         papermill.execute_notebook(
-            source, target, given, kernel_name="python3", cwd=str(source.parent), progress_bar=False, start_timeout=300,
+            source, target, given, kernel_name="python3", progress_bar=False, start_timeout=300,
             extra_arguments=["--IPKernelApp.log_level=40"],
         )  # fmt: skip
     except PapermillExecutionError as error:
@@ -173,8 +173,8 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     specs = _specs([name], options)
-    ids = [record.run_id for record in find(specs, RunStore(options.store), options.data or None)] if specs else []
-    digest.update(json.dumps([given, ids], sort_keys=True).encode())
+    found = find(specs, open_store(options.store), options.data or None) if specs else []
+    digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
     return digest.hexdigest()[:16]
 
 
@@ -199,14 +199,16 @@ def report(folder: Path, target: Path) -> None:
     write_report([folder / f"{name}.ipynb" for name in names], target)
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve())
+def _portable(path: str) -> str:
+    """`path` as notebooks resolve it, so that a notebook that is handed on names no machine's folders."""
+    full, root = Path(path).resolve(), in_repository("")
+    return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(full)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Kernels draw no progress bars and read no debugger hints."""
-    wanted = {"LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+def _environment(data: str) -> Iterator[None]:
+    """Kernels draw no progress bars, read no debugger hints and find the data without naming their folder."""
+    wanted = {"LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | ({"LASEM_DATA": data} if data else {})
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -78,6 +78,42 @@ def test_a_second_call_does_no_work_twice(notebooks, tmp_path):
     assert reproduce.reproduce(["quickstart"], options, say=said.append)[0].executed
 
 
+def test_executed_notebooks_name_no_folder_of_this_machine(notebooks, tmp_path, monkeypatch):
+    _notebook(notebooks, body="import os; print(os.getcwd() == os.path.realpath(os.environ['HERE']))")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HERE", str(tmp_path))
+    options = Options(out="out", store=str(tmp_path / "out" / "runs"), train_missing=False)
+    (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
+    text = (tmp_path / "out" / "notebooks" / "quickstart.ipynb").read_text()
+    assert not outcome.problem
+    assert 'store = \\"out/runs\\"' in text
+    assert "True" in text
+    assert str(tmp_path) not in text
+
+
+def test_folders_are_named_from_the_repository(monkeypatch):
+    monkeypatch.chdir(reproduce.NOTEBOOKS)
+    assert reproduce._portable("../outputs/runs") == "outputs/runs"
+    assert reproduce._portable("/elsewhere/runs") == "/elsewhere/runs"
+
+
+def test_data_go_by_the_environment(monkeypatch):
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    with reproduce._environment("/images"):
+        assert reproduce.os.environ["LASEM_DATA"] == "/images"
+    assert "LASEM_DATA" not in reproduce.os.environ
+    assert "data" not in reproduce.parameters(reproduce.NOTEBOOKS / "figure1.ipynb", Options(data="/images"))
+
+
+def test_a_run_made_again_is_shown_again(tmp_path, monkeypatch):
+    def key(seconds):
+        monkeypatch.setattr(reproduce, "find", lambda *_: [record("a", seconds=seconds)])
+        source = reproduce.NOTEBOOKS / "figure4.ipynb"
+        return reproduce._key(source, {}, "figure4", Options(store=str(tmp_path)))
+
+    assert key(10.0) == key(10.0) != key(11.0)
+
+
 def test_a_failing_notebook_is_named_and_tried_again(notebooks, tmp_path):
     _notebook(notebooks, body="1 / 0")
     options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
