@@ -12,12 +12,13 @@ from itertools import product
 from typing import Any
 
 from lasem_core import presets
-from lasem_core.configs import static_set
+from lasem_core.configs import ConfigSpace, static_set
 from lasem_core.errors import LasemError
 from lasem_core.presets import merge
 from lasem_core.spec import RunSpec, build_spec
 
 STATIC_SET = "the static set"  # as many configurations as the depth of the data set's network asks for
+EVERY_CONFIG = "every configuration"
 ADJACENT = "adjacent layers"  # a partition of the layers into groups of neighbours
 
 PAIR = ("cifar100", "office-home")
@@ -30,6 +31,7 @@ class Runs:
 
     Attributes:
         first_seed_only: for costs and demonstrations, which need no interval.
+        pinned: the data set is the point: no other may take its place.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Runs:
     configs: tuple[str | None, ...] = (None,)
     settings: tuple[Mapping[str, Any], ...] = field(default=({},))
     first_seed_only: bool = False
+    pinned: bool = False
 
 
 def _on_three_data_sets(method: str, **kind: Any) -> tuple[Runs, ...]:
@@ -47,6 +50,13 @@ def _on_three_data_sets(method: str, **kind: Any) -> tuple[Runs, ...]:
 
 def _em(**switches: Any) -> dict[str, Any]:
     return {"em": switches}
+
+
+def _planted(method: str, preset: str, configs: tuple[str | None, ...] = (None,)) -> Runs:
+    """Three tasks of every relatedness: the fourth would look at the first one's channel again."""
+    streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
+    settings = tuple({"stream": stream, "preset": preset} for stream in streams)
+    return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
 
 
 LASEM = _on_three_data_sets("lasem")
@@ -67,7 +77,6 @@ _SWITCHES = tuple(
     for rollback in (True, False)
     if rollback or (likelihood, prior) in (("joint", "count"), ("mean", "running-mean"))
 )
-
 ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     "figure1": (Runs("static", PAIR, ("hps", "df-cnn"), (STATIC_SET,)),),
     "figure2": (),  # a drawing of the three bases
@@ -105,6 +114,11 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         )
     ),
     "dynamics": (Runs("lasem", ("cifar100",), ("hps",), settings=_SWITCHES, first_seed_only=True),),
+    "planted": (
+        _planted("static", "paper", (EVERY_CONFIG,)),
+        _planted("lasem", "paper"),
+        _planted("lasem", "released"),
+    ),
     "speed": (
         Runs("static", ("cifar100",), SHARED, ("all",), first_seed_only=True),
         Runs("lasem", ("cifar100",), SHARED, first_seed_only=True),
@@ -146,13 +160,17 @@ def _names(artefacts: Iterable[str]) -> list[str]:
 def _expand(
     family: Runs, common: dict[str, Any], seeds: Sequence[int] | None, dataset: str | None, settings: dict[str, str]
 ) -> Iterator[RunSpec]:
-    for name, base in product((dataset,) if dataset else family.datasets, family.bases):
+    for name, base in product(_datasets(family, dataset), family.bases):
         options = common | {"dataset": name, "method": family.method, "base": base}
         depth = build_spec(options, settings).model.depth
         seeds_here = _seeds(family, common["profile"], name, seeds)
         for config, switches, seed in product(_configs(family.configs, depth), family.settings, seeds_here):
             chosen = options | {"config": config, "seed": seed}
             yield build_spec(merge(chosen, _grouped(switches, depth)), settings)
+
+
+def _datasets(family: Runs, wanted: str | None) -> tuple[str, ...]:
+    return family.datasets if family.pinned or not wanted else (wanted,)
 
 
 def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | None) -> Sequence[int]:
@@ -164,7 +182,9 @@ def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | Non
 
 
 def _configs(configs: tuple[str | None, ...], depth: int) -> list[str | None]:
-    return [str(c) for c in static_set(depth).values()] if configs == (STATIC_SET,) else list(configs)
+    if configs == (STATIC_SET,):
+        return [str(config) for config in static_set(depth).values()]
+    return [str(config) for config in ConfigSpace.full(depth)] if configs == (EVERY_CONFIG,) else list(configs)
 
 
 def _grouped(switches: Mapping[str, Any], depth: int) -> Mapping[str, Any]:

@@ -14,14 +14,26 @@ import pandas as pd
 
 from lasem_core.metrics import t_interval
 from lasem_core.record import RunRecord
+from lasem_core.tables import spread
+from lasem_core.verdicts import NOT_REPRODUCED, REPRODUCED, judge_ordering
 
+# what each relatedness is made for: a configuration that shares what is common, and one that does the opposite
+PLANTED = {
+    "none": ("0000", "1111"),
+    "low": ("1100", "1111"),
+    "high": ("0111", "1111"),
+    "both": ("1111", "0011"),
+}
+WORDS = {REPRODUCED: "as planted", NOT_REPRODUCED: "against it"}
+COMPARISONS = {"regret": "regret", "gain_over_all": "gain over all layers", "gain_over_random": "gain over random"}
 MEASURES = ("final_accuracy", "peak_at_best_valid")
 PLACE = ["relatedness", "base"]
 
 
 def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per run: where it stands, its mean best validation accuracy over tasks, its test accuracies."""
-    return pd.DataFrame([_trial(record) for record in records])
+    columns = [*PLACE, "seed", "method", "preset", "config", "valid", *MEASURES]
+    return pd.DataFrame([_trial(record) for record in records], columns=columns)
 
 
 def _trial(record: RunRecord) -> dict[str, object]:
@@ -40,20 +52,50 @@ def ranking(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFra
     return table.sort_values([*PLACE, "accuracy"], ascending=[True, True, False], ignore_index=True)
 
 
+def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
+    """Whether the configuration a relatedness was made for beats its opposite: points, paired over trials."""
+    static = trials[trials["method"] == "static"].pivot_table(measure, [*PLACE, "seed"], "config")
+    rows = [
+        {"relatedness": related, "base": base, "better": PLANTED[related][0], "worse": PLANTED[related][1]}
+        | _margin(runs[PLANTED[related][0]] - runs[PLANTED[related][1]])
+        for (related, base), runs in static.groupby(PLACE)
+    ]
+    return pd.DataFrame(rows, columns=[*PLACE, "better", "worse", "margin (points)", "verdict"])
+
+
+def _margin(differences: pd.Series) -> dict[str, str]:
+    word = judge_ordering(differences)
+    return {"margin (points)": spread(100 * differences), "verdict": WORDS.get(word, word)}
+
+
 def regret_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
-    """LASEM against statics of the same trial: regret, gain over all layers, gain over a random configuration."""
+    """LASEM against statics of the same trial: regret, gain over all layers, gain over a random configuration.
+
+    Regret is the accuracy of the static configuration with the best VALIDATION accuracy minus LASEM's: below 0,
+    LASEM beats the search it replaces. Half-widths of 95 % t-intervals stand in the columns `*_ci`.
+    """
     static = trials[(trials["method"] == "static") & (trials["preset"] == "paper")]
     lasem = trials[trials["method"] == "lasem"]
     rows = [
         dict(zip([*PLACE, "preset"], place, strict=True)) | _against(runs, static, measure)
         for place, runs in lasem.groupby([*PLACE, "preset"])
     ]
-    return pd.DataFrame(rows)
+    columns = [*PLACE, "preset", "accuracy", "n", *COMPARISONS, *(f"{name}_ci" for name in COMPARISONS)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def in_points(table: pd.DataFrame) -> pd.DataFrame:
+    """A regret table for reading: percent, and points with 95 % intervals."""
+    shown = table[[*PLACE, "preset", "n"]].assign(**{"LASEM (%)": (100 * table["accuracy"]).round(1)})
+    for name, title in COMPARISONS.items():
+        pairs = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
+        shown[title] = [f"{mean:+.1f}" + (f" ± {half:.1f}" if half == half else "") for mean, half in pairs]
+    return shown
 
 
 def _against(lasem: pd.DataFrame, static: pd.DataFrame, measure: str) -> dict[str, float]:
     """Paired differences over the trials both have."""
-    differences: dict[str, list[float]] = {"regret": [], "gain_over_all": [], "gain_over_random": []}
+    differences: dict[str, list[float]] = {name: [] for name in COMPARISONS}
     for run in lasem.itertuples():
         here = static[(static[PLACE] == [run.relatedness, run.base]).all(axis=1) & (static["seed"] == run.seed)]
         everything = here.loc[here["config"].str.fullmatch("1+"), measure]
@@ -78,4 +120,5 @@ def transfer_share(records: Iterable[RunRecord]) -> pd.DataFrame:
         if r.spec.method == "lasem"
         for config in r.configs[1:]  # the first task has nothing to transfer from
     ]
-    return pd.DataFrame(rows).groupby([*PLACE, "preset"]).mean().reset_index()
+    table = pd.DataFrame(rows, columns=None if rows else [*PLACE, "preset"])
+    return table.groupby([*PLACE, "preset"], as_index=False).mean()

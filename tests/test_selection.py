@@ -2,8 +2,20 @@
 
 import pandas as pd
 import pytest
+from sample_records import record
 
-from lasem_core.selection import ranking, regret_table
+from lasem_core import canvas, selection_figures
+from lasem_core.artefacts import plan
+from lasem_core.selection import (
+    COMPARISONS,
+    PLANTED,
+    contrast_table,
+    in_points,
+    ranking,
+    regret_table,
+    transfer_share,
+    trial_table,
+)
 
 
 def trial(method, config, seed, valid, accuracy, preset="paper"):
@@ -33,3 +45,72 @@ def test_ranking_is_best_first():
     table = ranking(TRIALS)
     assert list(table["config"]) == ["00", "01", "11"]
     assert table.loc[0, "accuracy"] == pytest.approx(0.75)
+
+
+def contrasts(margins):
+    trials = [
+        trial("static", config, seed, 0.5, 0.5 + (margin if config == PLANTED["low"][0] else 0))
+        for seed, margin in enumerate(margins)
+        for config in PLANTED["low"]
+    ]
+    return contrast_table(pd.DataFrame(trials)).loc[0]
+
+
+def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
+    row = contrasts([0.10, 0.12, 0.14])  # standard deviation 2 points: 4.303 * 2 / sqrt(3)
+    assert row["margin (points)"] == "12.0 ± 5.0 (n=3)"
+    assert row["verdict"] == "as planted"
+    assert contrasts([-0.10, -0.12, -0.14])["verdict"] == "against it"
+    assert contrasts([-0.10, 0.12, 0.14])["verdict"] == "undecided"
+    assert contrasts([0.12])["verdict"] == "undecided"
+
+
+def test_points_are_printed_with_sign_and_interval():
+    row = in_points(regret_table(TRIALS)).set_index("preset").loc["released"]
+    assert row["regret"] == "-20.0"
+    assert row["LASEM (%)"] == 90.0
+
+
+@pytest.fixture(scope="module")
+def records():
+    specs = [s for s in plan(["planted"], "smoke") if s.method == "lasem" or str(s.config) in ("1111", "0000", "1100")]
+    return [
+        record(f"{number}", 0.4 + 0.001 * number, **spec.model_dump(include={*spec.model_fields_set, "stream"}))
+        for number, spec in enumerate(specs)
+    ]
+
+
+def test_no_other_data_set_takes_the_place_of_planted_tasks():
+    specs = plan(["planted"], "quick", dataset="cifar100", preset="released", seeds=[0])
+    assert {spec.dataset for spec in specs} == {"planted"}
+    assert len(specs) == 4 * 2 * (16 + 2)
+    assert {spec.preset for spec in specs if spec.method == "static"} == {"paper"}
+
+
+def test_share_of_transferred_layers_leaves_the_first_task_out(records):
+    table = transfer_share(records)
+    chosen = next(r for r in records if r.spec.method == "lasem").configs[1:]
+    assert len(table) == 4 * 2 * 2
+    assert table.loc[0, "layer 1"] == pytest.approx(sum(config[0] == "1" for config in chosen) / len(chosen))
+
+
+@pytest.mark.parametrize("view", [selection_figures.accuracies, selection_figures.comparisons])
+def test_pictures_of_trials(view, records):
+    assert canvas.png(view(trial_table(records)))
+    assert all(_says_not_run(axes) for axes in view(trial_table([])).axes)
+
+
+def test_picture_of_choices(records):
+    words = [text.get_text() for axes in selection_figures.choices(records).axes for text in axes.texts]
+    assert "not run" not in words
+    assert all(_says_not_run(axes) for axes in selection_figures.choices([]).axes)
+
+
+def _says_not_run(axes):
+    return "not run" in [text.get_text() for text in axes.texts]
+
+
+def test_tables_of_nothing_are_empty():
+    nothing = trial_table([])
+    assert all(table(nothing).empty for table in (ranking, contrast_table, regret_table))
+    assert set(COMPARISONS) < set(regret_table(nothing))
