@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from lasem_core.api import make_learner, settings
 from lasem_core.architecture import Architecture, ConvLayer
-from lasem_core.em import Batch, log_likelihood, posterior
+from lasem_core.em import Batch, e_step
 from lasem_core.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
@@ -116,14 +116,7 @@ def _stepper(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
 
 def _e_step(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
     batches = _batches(learner.spec, shape)
-
-    @torch.no_grad()
-    def call() -> object:
-        batch = next(batches)
-        logits = learner.network.logits(learner.network.features(batch.images, learner.trie))
-        return posterior(learner.prior.probabilities(), log_likelihood(logits, batch.labels, "joint"))
-
-    return call
+    return lambda: e_step(learner.network, learner.trie, learner.prior, next(batches), learner.likelihood)
 
 
 def _bare(arch: Architecture, trie: Trie, spec: RunSpec, shape: tuple[int, int, int]) -> Call:

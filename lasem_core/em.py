@@ -135,6 +135,13 @@ def posterior(prior: Tensor, log_lik: Tensor) -> Tensor:
     return torch.softmax(prior.log() + log_lik, 0)
 
 
+@torch.no_grad()
+def e_step(network: TaskNetwork, trie: Trie, prior: Prior, batch: Batch, likelihood: str) -> Tensor:
+    """Lines 8 and 9 alone: the posterior (C,) over the configurations of `trie`."""
+    logits = network.logits(network.features(batch.images, trie))
+    return posterior(prior.probabilities(), log_likelihood(logits, batch.labels, likelihood))
+
+
 def dropout_mask(network: TaskNetwork, trie: Trie, batch: Batch, m_step: int) -> Tensor | None:
     """One mask per configuration, (C, B, F), a pure function of (step, configuration); None without dropout."""
     if network.arch.dropout == 0:
@@ -169,6 +176,10 @@ class Active:
         """A belief (C,) over the space as one over these configurations, (S,), summing to 1."""
         return prior if self.positions is None else prior[self.positions] / prior[self.positions].sum()
 
+    def weights(self, belief: Tensor) -> Tensor:
+        """The M-step's weights (S,) from the posterior (S,)."""
+        return belief
+
     def spread(self, weights: Tensor, n: int) -> Tensor:
         """Weights (S,) as weights over a space of n configurations, zero where nothing was evaluated."""
         return weights if self.positions is None else weights.new_zeros(n).index_copy(0, self.positions, weights)
@@ -201,11 +212,12 @@ def em_step(
             log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)  # line 8
             evidence = (belief.log() + log_lik).logsumexp(0).exp()
             belief = posterior(belief, log_lik)  # line 9
-    loss = m_step(network, trie, features, belief, batch, 0)
+    weights = active.weights(belief)
+    loss = m_step(network, trie, features, weights, batch, 0)
     first = loss.detach()
     for n in range(m_steps):  # line 10, the likelihood held fixed
         if n > 0:
-            loss = m_step(network, trie, network.features(batch.images, trie), belief, batch, n)
+            loss = m_step(network, trie, network.features(batch.images, trie), weights, batch, n)
         gradients = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
         optimizer.step(gradients, batch.lr)  # line 11, Eq. 3
     full = active.spread(belief, len(prior.counts))

@@ -7,32 +7,44 @@
              is full again. While windows are full, S comes from a running mean over about ten mini-batches.
 `certified`  S from the prior, and a bound instead of a measurement: with the mean likelihood, at most 1, the mass
              outside S is at most sum_{c not in S} prior_c / sum_{c in S} prior_c L_c, computed at every mini-batch.
+`sampled`    as `refreshed`, with a full E-step only: the M-step takes at most `prune_samples` configurations of S, and
+             about as many drawn from all others, weighted so that the gradient is unbiased (`sampling.py`).
 
-The host waits for the device once per window, never in between; with `off`, never.
+The host waits for the device once per window, never in between, except that `sampled` also does at every full
+E-step, which its M-step is drawn from; with `off`, never.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lasem_core.em import Active, Prior, Step
+from lasem_core.em import Active, Batch, Prior, Step
+from lasem_core.sampling import Proposal
 from lasem_core.spec import EMSpec
 
 Activate = Callable[[tuple[int, ...] | None], Active]
+Look = Callable[[Batch], Tensor]
 
 
 class Exact:
-    """`off`: the whole space at every mini-batch."""
+    """`off`: the whole space at every mini-batch.
 
-    def __init__(self, em: EMSpec, n: int, activate: Activate):
-        self.em, self.n, self.activate = em, n, activate
+    Arguments:
+        n: configurations in the space.
+        activate: the plan for the configurations at these positions, None = all.
+        look: the exact posterior (C,) of a mini-batch, which changes nothing.
+    """
+
+    def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
+        self.em, self.n, self.activate, self.look = em, n, activate, look
         self.everything = activate(None)
 
-    def active(self) -> Active:
+    def active(self, batch: Batch) -> Active:
         """What the next mini-batch evaluates."""
         return self.everything
 
@@ -53,9 +65,9 @@ class Exact:
 class Refreshed(Exact):
     """`refreshed`: measured at every full step."""
 
-    def __init__(self, em: EMSpec, n: int, activate: Activate):
-        super().__init__(em, n, activate)
-        self.step, self.kept = 0, None
+    def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
+        super().__init__(em, n, activate, look)
+        self.step, self.kept, self.largest = 0, None, n
         self.recent = torch.zeros_like(self.everything.trie.bits[:, 0])
         self.worst = torch.zeros_like(self.recent[0])
         self.evaluated, self.steps, self.reported = 0, 0, 0.0
@@ -64,16 +76,19 @@ class Refreshed(Exact):
     def is_full(self) -> bool:
         return self.kept is None or self.step % self.em.prune_every == 0
 
-    def active(self) -> Active:
+    def active(self, batch: Batch) -> Active:
         return self.everything if self.is_full else self.activate(self.kept)
 
     def observe(self, step: Step, prior: Prior) -> None:
-        self.evaluated += self.n if self.is_full else len(self.kept)
+        self.evaluated += self.n if self.is_full else self._n_kept()
         self.steps += 1
         self._measure(step, prior)
         self.step += 1
-        if self.step % self.em.prune_every == 1 and self.step > 1:
+        if (self.step - 1) % self.em.prune_every == 0 and self.step > 1:
             self._decide(prior)
+
+    def _n_kept(self) -> int:
+        return len(self.kept)
 
     def _measure(self, step: Step, prior: Prior) -> None:
         if not self.is_full:
@@ -82,7 +97,11 @@ class Refreshed(Exact):
             self.recent = 0.9 * self.recent + 0.1 * step.posterior
         else:
             self.recent = step.posterior
-            self.worst = 1 - step.posterior[self.activate(self.kept).positions].sum()
+            self.worst = self._distance(step.posterior)
+
+    def _distance(self, exact: Tensor) -> Tensor:
+        """Total-variation distance between the posterior in use and the exact one (C,)."""
+        return 1 - exact[self.activate(self.kept).positions].sum()
 
     def _decide(self, prior: Prior) -> None:
         """The one place that waits for the device, right after a full step."""
@@ -93,11 +112,12 @@ class Refreshed(Exact):
         self.recent, self.worst = torch.zeros_like(self.recent), torch.zeros_like(self.worst)
 
     def _smallest_set(self, weights: Tensor, mass: float) -> tuple[int, ...] | None:
-        """Positions of the fewest configurations with `mass` of `weights`, in canonical order; None = all."""
+        """Positions of the fewest configurations with `mass` of `weights`, the `largest` at most, in canonical
+        order; None = all."""
         ordered = sorted(enumerate(weights.tolist()), key=lambda pair: -pair[1])
         kept, held = [], 0.0
         for position, weight in ordered:
-            if held >= mass:
+            if held >= mass or len(kept) == self.largest:
                 break
             kept.append(position)
             held += weight
@@ -122,8 +142,8 @@ class Refreshed(Exact):
 class Certified(Refreshed):
     """`certified`: bounded at every mini-batch; no full steps once S stands."""
 
-    def __init__(self, em: EMSpec, n: int, activate: Activate):
-        super().__init__(em, n, activate)
+    def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
+        super().__init__(em, n, activate, look)
         self.least = torch.ones_like(self.worst)
 
     @property
@@ -154,4 +174,51 @@ class Certified(Refreshed):
         self.least = state["least"]
 
 
-RULES = {"off": Exact, "refreshed": Refreshed, "certified": Certified}
+class Sampled(Refreshed):
+    """`sampled`: the tail stays in the sum, by a few draws."""
+
+    def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
+        super().__init__(em, n, activate, look)
+        self.largest = em.prune_samples
+        self.proposal: Proposal | None = None  # of the window
+        self.updated, self.variance = 0, 0.0
+
+    def active(self, batch: Batch) -> Active:
+        proposal = self._propose(self.look(batch)) if self.is_full else self.proposal
+        active = proposal.draw(self.everything.trie, batch.key) if proposal else self.everything
+        self.n_active = len(active.trie)
+        self.updated += self.n_active
+        self.variance += proposal.variance if proposal else 0
+        return active
+
+    def _propose(self, weights: Tensor) -> Proposal | None:
+        head = self._smallest_set(weights, 1 - self.em.prune_eps)
+        return None if head is None else Proposal.build(weights, head, self.em)
+
+    def _n_kept(self) -> int:
+        return self.n_active
+
+    def _distance(self, exact: Tensor) -> Tensor:
+        return (self.proposal.in_use(exact) - exact).abs().sum() / 2
+
+    def _decide(self, prior: Prior) -> None:
+        carried = self.recent / self.recent.sum()
+        super()._decide(prior)
+        self.proposal = Proposal.build(carried, self.kept, self.em) if self.kept else None
+
+    def report(self) -> dict[str, float]:
+        """Besides: configurations in the M-step, and the standard deviation of their weights over draws."""
+        n = max(self.steps, 1)
+        row = {"updated": self.updated / n, "sampling_sd": math.sqrt(self.variance / n)}
+        self.updated, self.variance = 0, 0.0
+        return super().report() | row
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"carried": self.proposal and self.proposal.carried}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        self.proposal = Proposal.build(state["carried"], self.kept, self.em) if self.kept else None
+
+
+RULES = {"off": Exact, "refreshed": Refreshed, "certified": Certified, "sampled": Sampled}

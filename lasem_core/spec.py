@@ -151,9 +151,10 @@ class EMSpec(Part):
     shared_init: Literal["once", "until-transferred"] = "once"
     groups: str = ""  # a partition such as 1,2,3|4,5,6; empty: every layer alone
     fixed_mass: Fraction = 0.9  # fixed-posterior: weight of the chosen configuration
-    prune: Literal["off", "certified", "refreshed"] = "off"  # leave out configurations without weight
+    prune: Literal["off", "certified", "refreshed", "sampled"] = "off"  # leave out configurations without weight
     prune_eps: Annotated[float, Field(gt=0, lt=1)] = 0.02  # posterior mass that may be left out
-    prune_every: Annotated[int, Field(ge=2)] = 100  # mini-batches between two full evaluations
+    prune_every: Positive = 100  # mini-batches between two full evaluations
+    prune_samples: Positive = 8  # `sampled`: configurations that are drawn for a mini-batch, and the most of the rest
 
 
 class DartsSpec(Part):

@@ -191,7 +191,7 @@ def test_certified_bound_holds():
     learner.begin_task(context(0, 0))
     seen_pruned = False
     for batch in batches(0, 60):
-        active = learner.pruning.active()
+        active = learner.pruning.active(batch)
         prior = learner.prior.probabilities().clone()
         exact = exact_posterior(learner, prior, batch)
         learner.train_step(batch)

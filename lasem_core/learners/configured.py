@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lasem_core import transfer
 from lasem_core.configs import ConfigSpace, TransferConfig
-from lasem_core.em import Active, Batch, FixedPrior, Prior, em_step
+from lasem_core.em import Active, Batch, FixedPrior, Prior, e_step, em_step
 from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
 from lasem_core.learners.trace import PosteriorTrace
 from lasem_core.network import TaskNetwork, TaskTensors, Trie
@@ -79,7 +79,7 @@ class ConfiguredLearner(Learner):
         self.optimizer = RMSProp(_trainable(self.network.parameters()), self.spec.optim)
         self.trace = PosteriorTrace([str(config) for config in configs], self.trie.bits)
         self.pruning = RULES[self.spec.em.prune if len(configs) > 1 else "off"](
-            self.spec.em, len(configs), self._activate
+            self.spec.em, len(configs), self._activate, self._exact_posterior
         )
         self._in_use: TransferConfig | None = None
 
@@ -98,8 +98,11 @@ class ConfiguredLearner(Learner):
             self._active[positions] = Active(trie, torch.tensor(positions).to(self.env.device))
         return self._active[positions]
 
+    def _exact_posterior(self, batch: Batch) -> Tensor:
+        return e_step(self.network, self.trie, self.prior, batch, self.likelihood)
+
     def train_step(self, batch: Batch) -> None:
-        active = self.pruning.active()
+        active = self.pruning.active(batch)
         likelihood = self.likelihood if len(self.trie) > 1 else None
         step = em_step(self.network, active, self.prior, self.optimizer, batch, likelihood, self.spec.em.m_steps)
         self.pruning.observe(step, self.prior)
