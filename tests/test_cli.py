@@ -5,6 +5,9 @@ import json
 import pytest
 
 from lasem_core.cli import main
+from lasem_core.cli.words import settings_of
+from lasem_core.command import command_line
+from lasem_core.spec import build_spec
 
 TINY = ["--dataset", "digits", "--set", "stream.n_tasks=1", "--set", "schedule.epochs=1"]
 
@@ -24,6 +27,8 @@ def run(capsys, *arguments):
         (["--set", "schedule.epochs=-1"], ["schedule.epochs", "-1"]),
         (["--set", "em.likelyhood=mean"], ["em.likelyhood", "likelihood"]),
         (["--set", "em.likelihood"], ["KEY=VALUE"]),
+        (["--set", "=mean"], ["KEY=VALUE"]),
+        (["--set", "schedule.epochs="], ["schedule.epochs", "''"]),
         (["--seed", "one"], ["--seed"]),
         (["--sed", "1"], ["--sed"]),
         (["--preset", "published"], ["published", "paper"]),
@@ -67,3 +72,12 @@ def test_help_teaches(capsys):
     status, out, _ = run(capsys, "train", "--help")
     assert status == 0
     assert "Example: lasem train" in out and "df-cnn" in out
+
+
+def test_an_empty_value_is_a_value():
+    """`em.groups` empty: nine layers one by one, where the data set's default is three groups."""
+    given = {"dataset": "stl10-group", "base": "df-cnn"}
+    spec = build_spec(given, settings_of(["em.groups=", "em.prune=sampled"]))
+    assert (len(spec.space), len(build_spec(given).space)) == (512, 8)
+    assert "--set em.groups= " in command_line(spec)
+    assert settings_of(["a.b=c=d"]) == {"a.b": "c=d"} and settings_of(None) == {}

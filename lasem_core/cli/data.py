@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lasem_core.cli.words import settings_of
 from lasem_core.errors import LasemError
 from lasem_core.spec import Dataset, Preset, Profile, build_spec, choices
 
@@ -43,9 +44,7 @@ def show(
 
     Example: lasem data show cifar100 --out outputs/data
     """
-    from lasem_core.cli.train import parse_settings
-
-    dotted = parse_settings(settings or [])
+    dotted = settings_of(settings)
     if classes_per_task is not None:
         dotted["stream.classes_per_task"] = str(classes_per_task)
     spec = build_spec({"dataset": name, "preset": preset, "profile": profile, "seed": seed}, dotted)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
+from lasem_core.cli.words import key_values
 from lasem_core.command import command_line
 from lasem_core.errors import LasemError
 from lasem_core.estimate import spell
@@ -35,15 +36,7 @@ def runs(
     if run_id is not None:
         _show(_find(RunStore(store), run_id), as_json)
     else:
-        _list(RunStore(store).summaries(**conditions(where or [])), as_json, store)
-
-
-def conditions(where: list[str]) -> dict[str, str]:
-    """`key=value` words as a dictionary."""
-    for word in where:
-        if "=" not in word:
-            raise LasemError(f"--where {word}: write it as KEY=VALUE, e.g. dataset=cifar100")
-    return dict(word.split("=", 1) for word in where)
+        _list(RunStore(store).summaries(**key_values("--where", where, "dataset=cifar100")), as_json, store)
 
 
 def _check(store: RunStore, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lasem_core.cli.runs import DEFAULT_STORE
+from lasem_core.cli.words import settings_of
 from lasem_core.command import title
 from lasem_core.errors import LasemError
 from lasem_core.estimate import seconds_of, spell
@@ -32,7 +33,7 @@ def sweep(
     store: Annotated[Path, typer.Option(help="The folder with the records.")] = DEFAULT_STORE,
 ) -> None:
     """Compute the runs that ARTEFACTS need and the store does not hold; shared runs are computed once."""
-    specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, _pairs(settings or []))
+    specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, settings_of(settings))
     if dry_run:
         _announce(specs, RunStore(store), data, jobs)
         return
@@ -50,13 +51,6 @@ def parse_seeds(text: str | None) -> list[int] | None:
         raise LasemError(f"--seeds {text}: write seeds as 0-4 or 0,2,7")
     ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
     return list(dict.fromkeys(seed for ends in ranges for seed in range(ends[0], ends[-1] + 1)))
-
-
-def _pairs(settings: list[str]) -> dict[str, str]:
-    for setting in settings:
-        if "=" not in setting:
-            raise LasemError(f"--set {setting}: write it as KEY=VALUE, e.g. em.prior=count")
-    return dict(setting.split("=", 1) for setting in settings)
 
 
 def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: int | None) -> None:

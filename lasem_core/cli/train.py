@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lasem_core.errors import LasemError
+from lasem_core.cli.words import settings_of
 from lasem_core.spec import Base, Dataset, Method, Preset, Profile, build_spec, choices
 
 STORE = Path("outputs/runs")
@@ -52,19 +52,10 @@ def train(
         "dataset": dataset, "method": method, "base": base, "preset": preset, "profile": profile, "seed": seed,
         "config": config, "device": device, "precision": precision, "threads": threads,
     }  # fmt: skip
-    dotted = parse_settings(settings or [])
+    dotted = settings_of(settings)
     if classes_per_task is not None:
         dotted["stream.classes_per_task"] = str(classes_per_task)
     _run(build_spec(options, dotted), store, data, as_json)
-
-
-def parse_settings(settings: list[str]) -> dict[str, str]:
-    """`--set` words as a mapping; LasemError where a word has no value."""
-    pairs = [setting.partition("=") for setting in settings]
-    for setting, (key, _, value) in zip(settings, pairs, strict=True):
-        if not key or not value:
-            raise LasemError(f"--set {setting}: write KEY=VALUE, e.g. --set em.likelihood=mean")
-    return {key: value for key, _, value in pairs}
 
 
 def _run(spec: object, store: Path, data: Path | None, as_json: bool) -> None:
