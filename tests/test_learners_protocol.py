@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 from small_stream import CASES, CPU, Memory, Stopped, environment, results, run, same, spec_of, stream
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from lasem_core.api import make_learner
 from lasem_core.em import Batch
@@ -85,16 +85,44 @@ class ThreeWay:
     train = None
 
 
-@pytest.mark.parametrize(("method", "base"), CASES, ids=lambda value: value)
-def test_a_step_never_waits_for_the_device(method, base):
+def two_fake_steps(method, base, device):
+    """Under FakeTensorMode tensors have a device and no values: a mismatch raises, and so does waiting for one."""
     with FakeTensorMode():
-        device = torch.device("meta")
         options = settings(method, base) | {"darts": {"alpha_data": "train", "weight_optimizer": "rmsprop"}}
         learner = make_learner(environment(spec_of(method, base, **options), device))
         learner.begin_task(TaskContext(0, 0, ThreeWay, 1, lambda epoch: 0.01))
         images, labels = torch.zeros(4, 3, 8, 8, device=device), torch.zeros(4, dtype=torch.int64, device=device)
         for step in range(2):
             learner.train_step(Batch(images, labels, 0.01, (0, 0, step)))
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda"])
+def test_fake_tensors_raise_where_a_device_would_wait_or_differ(device):
+    with FakeTensorMode():
+        there = torch.ones(2, device=device)
+        with pytest.raises(DataDependentOutputException):
+            float(there.sum())
+        with pytest.raises(RuntimeError, match="device"):
+            there + torch.ones(2)
+
+
+@pytest.mark.parametrize(("method", "base"), CASES, ids=lambda value: value)
+def test_a_step_never_waits_for_the_device(method, base):
+    two_fake_steps(method, base, torch.device("meta"))
+
+
+@pytest.mark.parametrize(("method", "base"), CASES, ids=lambda value: value)
+def test_a_forward_pass_stays_on_a_cuda_device(method, base, monkeypatch):
+    """All of a step but the backward pass, which asks for a real GPU even of fake tensors."""
+    asked = []
+
+    def no_gradients(outputs, inputs, **options):
+        asked.append(outputs.device.type)
+        return tuple(torch.zeros_like(tensor) for tensor in inputs)
+
+    monkeypatch.setattr(torch.autograd, "grad", no_gradients)
+    two_fake_steps(method, base, torch.device("cuda"))
+    assert set(asked) == {"cuda"}
 
 
 @pytest.mark.parametrize("method", ["progressive", "apd", "den", "ewc", "joint"])
