@@ -32,6 +32,7 @@ class Runs:
     Attributes:
         first_seed_only: for costs and demonstrations, which need no interval.
         pinned: the data set is the point: no other may take its place.
+        at_quick: settings for profile quick alone, whose own schedule would take days here.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Runs:
     settings: tuple[Mapping[str, Any], ...] = field(default=({},))
     first_seed_only: bool = False
     pinned: bool = False
+    at_quick: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _on_three_data_sets(method: str, **kind: Any) -> tuple[Runs, ...]:
@@ -57,6 +59,11 @@ def _planted(method: str, preset: str, configs: tuple[str | None, ...] = (None,)
     streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
     settings = tuple({"stream": stream, "preset": preset} for stream in streams)
     return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
+
+
+def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] = ("none",)) -> tuple[Runs, ...]:
+    scale = {"stream": {"n_tasks": n_tasks}, "schedule": {"epochs": epochs}}
+    return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
 
 
 LASEM = _on_three_data_sets("lasem")
@@ -114,6 +121,12 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         )
     ),
     "dynamics": (Runs("lasem", ("cifar100",), ("hps",), settings=_SWITCHES, first_seed_only=True),),
+    "methods": (
+        *_compared(3, 40, "single-task", "fine-tune", "joint", "ewc", "progressive", "den", "apd"),
+        *_compared(3, 40, "darts", bases=("hps", "df-cnn")),
+        *_compared(3, 40, "static", "lasem", "brute-force", bases=SHARED),
+        *_compared(10, 10, "single-task", "progressive"),
+    ),
     "planted": (
         _planted("static", "paper", (EVERY_CONFIG,)),
         _planted("lasem", "paper"),
@@ -162,6 +175,7 @@ def _expand(
 ) -> Iterator[RunSpec]:
     for name, base in product(_datasets(family, dataset), family.bases):
         options = common | {"dataset": name, "method": family.method, "base": base}
+        options = merge(options, family.at_quick if common["profile"] == "quick" else {})
         depth = build_spec(options, settings).model.depth
         seeds_here = _seeds(family, common["profile"], name, seeds)
         for config, switches, seed in product(_configs(family.configs, depth), family.settings, seeds_here):

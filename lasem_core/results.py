@@ -80,13 +80,16 @@ def summary(spec: RunSpec, stream: TaskStream, learner: Learner, life: Lifetime)
 
 
 def memory(learner: Learner) -> dict[str, int]:
-    """Bytes kept after the last task: shared knowledge, and the largest task's own tensors (Appendix F)."""
-    sizes = {owner: sum(t.numel() * t.element_size() for t in ts) for owner, ts in learner.stored_tensors().items()}
+    """What is kept after the last task (Appendix F): bytes of shared knowledge, of the largest task's own tensors
+    and of all; `parameters` counts the numbers among them, whatever else a method keeps for later included."""
+    stored = learner.stored_tensors()
+    sizes = {owner: sum(t.numel() * t.element_size() for t in ts) for owner, ts in stored.items()}
     shared = sizes.pop("shared", 0)
     return {
         "shared_bytes": shared,
         "task_bytes_max": max(sizes.values(), default=0),
         "stored_bytes": shared + sum(sizes.values()),
+        "parameters": sum(t.numel() for ts in stored.values() for t in ts if t.is_floating_point()),
     }
 
 

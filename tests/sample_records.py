@@ -13,8 +13,13 @@ def record(run_id, peak=0.4, forgetting=0.9, configs=("0111", "0101", "0111"), t
     chosen = list(configs) if spec.method in ("lasem", "brute-force", "darts") else []
     summary = {"peak_at_best_valid": peak, "peak_test": peak + 0.01, "final_accuracy": peak * forgetting}
     summary |= {"forgetting_ratio": forgetting, "configs": chosen, "data_title": title or spec.dataset}
-    summary |= {"shared_bytes": 1000, "task_bytes_max": 500, "stored_bytes": 2500}
-    measured = {"train_seconds": seconds, "eval_seconds": 1.0, "peak_rss_mb": 100.0}
+    summary |= {"shared_bytes": 1000, "task_bytes_max": 500, "stored_bytes": 2500, "parameters": 625}
+    measured = {
+        "train_seconds": seconds,
+        "eval_seconds": 1.0,
+        "peak_rss_mb": 100.0,
+        "task_train_seconds": [4.0, 3.0, 3.0],
+    }
     tables = history(configs), posterior(configs, spec), accuracy(peak, forgetting)
     return RunRecord(run_id, spec, "data", summary, measured, *tables)
 

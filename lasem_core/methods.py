@@ -1,0 +1,81 @@
+"""Every method on the same tasks: what it reaches, what it forgets, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from lasem_core import canvas
+from lasem_core.canvas import BASE_NAMES
+from lasem_core.record import RunRecord
+from lasem_core.tables import METHOD_NAMES
+
+GROWTH = ("progressive", "single-task")
+COLUMNS = (
+    "method", "peak at best validation (%)", "peak test (%)", "final (%)", "forgetting", "training (s)",
+    "numbers kept", "kept (KB)", "by task (KB)",
+)  # fmt: skip
+
+
+def method_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per run of the shorter stream, best final accuracy first.
+
+    *Numbers kept* and the two sizes are measured on what the learner still holds after the last task, networks and
+    whatever else the method needs for the next one (Appendix F); `by task` is the largest task's own part.
+    """
+    rows = [_row(record) for record in _shortest(records)]
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values("final (%)", ascending=False, ignore_index=True)
+
+
+def _shortest(records: Iterable[RunRecord]) -> list[RunRecord]:
+    records = list(records)
+    fewest = min((record.spec.stream.n_tasks for record in records), default=0)
+    return [record for record in records if record.spec.stream.n_tasks == fewest]
+
+
+def _row(record: RunRecord) -> dict[str, object]:
+    result = record.summary
+    peaks = (result[name] for name in ("peak_at_best_valid", "peak_test", "final_accuracy"))
+    kept = (result["stored_bytes"] / 1024, result["task_bytes_max"] / 1024)
+    cost = (round(record.measured["train_seconds"]), result.get("parameters", "-"), *(round(size) for size in kept))
+    cells = (_name(record), *(round(100 * peak, 1) for peak in peaks), round(result["forgetting_ratio"], 3), *cost)
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _name(record: RunRecord) -> str:
+    spec = record.spec
+    base = BASE_NAMES[spec.base] if spec.base != "none" else ""
+    return f"{METHOD_NAMES.get(spec.method, spec.method)} {base}".strip()
+
+
+def seconds_by_task(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Training seconds of each task of the longest stream, over those of the first task of the same run."""
+    records = [record for record in records if record.spec.method in GROWTH]
+    most = max((record.spec.stream.n_tasks for record in records), default=0)
+    rows = [
+        {"method": _name(record), "task": task, "seconds": seconds, "over the first": seconds / times[0]}
+        for record in records
+        if record.spec.stream.n_tasks == most
+        for times in [record.measured["task_train_seconds"]]
+        for task, seconds in enumerate(times, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["method", "task", "seconds", "over the first"])
+
+
+def growth(table: pd.DataFrame) -> Figure:
+    """How the time of a task grows with the tasks before it."""
+
+    def draw(axes, _column, _row) -> bool:
+        if table.empty:
+            return False
+        sns.lineplot(table, x="task", y="over the first", hue="method", style="method", markers=True,
+                     palette="colorblind", ax=axes)  # fmt: skip
+        axes.set(ylabel="training time / first task's", ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+        return True
+
+    return canvas.panel_grid([""], [""], draw, (5.2, 3.2))

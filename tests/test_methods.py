@@ -1,0 +1,54 @@
+"""The table of all methods, against records with known numbers."""
+
+import pytest
+from sample_records import record
+
+from lasem_core import canvas
+from lasem_core.artefacts import plan
+from lasem_core.methods import growth, method_table, seconds_by_task
+
+
+def run(number, method, tasks, seconds, **spec):
+    kept = record(f"{number}", 0.3 + 0.1 * number, method=method, dataset="cifar100", profile="quick",
+                  stream={"n_tasks": tasks}, **spec)  # fmt: skip
+    kept.measured["task_train_seconds"] = seconds
+    return kept
+
+
+@pytest.fixture
+def records():
+    return [
+        run(0, "progressive", 3, [1, 2, 3], base="none"),
+        run(1, "lasem", 3, [1, 1, 1], base="df-cnn"),
+        run(2, "progressive", 4, [2.0, 3.0, 4.0, 5.0], base="none"),
+        run(3, "single-task", 4, [2.0, 2.0, 2.0, 1.0], base="none"),
+    ]
+
+
+def test_table_holds_the_runs_of_the_shorter_stream_best_first(records):
+    table = method_table(records)
+    assert list(table["method"]) == ["LASEM DF-CNN", "ProgNN"]
+    assert table.loc[1, "final (%)"] == 27.0
+    assert table.loc[1, "training (s)"] == 10
+    assert table.loc[1, "numbers kept"] == 625
+    assert table.loc[1, "kept (KB)"] == 2
+
+
+def test_time_by_task_is_relative_to_the_first_of_the_longest_stream(records):
+    table = seconds_by_task(records).set_index(["method", "task"])["over the first"]
+    assert table["ProgNN"].tolist() == [1, 1.5, 2, 2.5]
+    assert table["single-task"].tolist() == [1, 1, 1, 0.5]
+    assert canvas.png(growth(seconds_by_task(records)))
+
+
+def test_nothing_run():
+    assert method_table([]).empty
+    assert "not run" in [text.get_text() for text in growth(seconds_by_task([])).axes[0].texts]
+
+
+def test_every_method_of_the_registry_takes_part():
+    from lasem_core.learners import METHODS
+
+    assert {spec.method for spec in plan(["methods"], "quick")} == set(METHODS) - {"fixed-posterior"}
+    assert {spec.profile for spec in plan(["methods"], "paper")} == {"paper"}
+    assert all(spec.schedule.epochs == 2000 for spec in plan(["methods"], "paper"))
