@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lasem_core import data as datasets
-from lasem_core import results
+from lasem_core import peak_memory, results
 from lasem_core.data.stream import TaskStream
 from lasem_core.errors import LasemError
 from lasem_core.learners import METHODS, Environment, Learner
@@ -41,6 +41,7 @@ def train(
     device, run_id = resolve_device(spec), run_id_of(spec, data)
     if store is not None and (record := store.get(run_id)) is not None and not record.stale:
         return record
+    peak_memory.restart()
     stream = datasets.load_stream(spec, data)
     learner = make_learner(Environment(spec, stream.image_shape, device))
     with settings(spec), _checkpoint(store, run_id) as checkpoint:

@@ -9,7 +9,6 @@ is read in a process of its own. Only ratios within one call mean anything; a bu
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from lasem_core.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.network import Trie
+from lasem_core.peak_memory import peak_mb
 from lasem_core.spec import RunSpec
 
 SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
@@ -174,4 +174,4 @@ def _three_steps(setting: str, base: str, threads: int, precision: str) -> float
         step = _stepper(_learner(setting, spec), SETTINGS[setting][1])
         for _ in range(3):
             step()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mb()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +12,7 @@ import pandas as pd
 from lasem_core import metrics
 from lasem_core.data.stream import TaskStream
 from lasem_core.learners.base import Learner
+from lasem_core.peak_memory import peak_mb
 from lasem_core.spec import RunSpec
 from lasem_core.training import Lifetime
 
@@ -94,12 +94,12 @@ def memory(learner: Learner) -> dict[str, int]:
 
 
 def measured(life: Lifetime) -> dict[str, Any]:
-    """What a repetition changes: seconds, memory of this process, host, library versions."""
+    """What a repetition changes: seconds, peak memory, host, library versions."""
     return {
         "train_seconds": sum(visit.train_seconds for visit in life.visits),
         "eval_seconds": sum(visit.eval_seconds for visit in life.visits) + life.eval_seconds,
         "task_train_seconds": [visit.train_seconds for visit in life.visits],
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mb": peak_mb(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
