@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lasem_core import verdicts
+from lasem_core.artefacts import ARTEFACTS
 from lasem_core.canvas import BASE_NAMES, DATASET_NAMES
 from lasem_core.evidence import Evidence, run_table
 from lasem_core.metrics import t_interval
+from lasem_core.record import RunRecord
+from lasem_core.spec import RunSpec
 from lasem_core.store import RunStore
 
 METHOD_NAMES = {
@@ -23,7 +27,7 @@ METHOD_NAMES = {
     "apd": "APD-Net",
 }
 UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
-COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "verdict")
+COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "verdict")
 
 
 def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
@@ -85,6 +89,7 @@ def comparison(evidence: Evidence, accuracy: str = "peak_at_best_valid") -> pd.D
     """
     targets = verdicts.targets()
     wanted = targets[(targets["artefact"] == _source(evidence.artefact)) & targets["metric"].isin(UNITS)]
+    wanted = wanted[wanted["method"].isin({family.method for family in ARTEFACTS[evidence.artefact]})]
     rows = [_comparison_row(evidence, target, accuracy) for target in wanted.dropna(subset=["value"]).itertuples()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -114,6 +119,7 @@ def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[st
         "ours": mean,
         "ours_ci": half,
         "n": len(values),
+        "profile": ", ".join(sorted(set(here["profile"]))),
         "verdict": verdicts.judge_number(values, target.value, target.ci95, verdicts.bears_numbers(here)),
     }
 
@@ -174,18 +180,24 @@ README_COLUMNS = {
 
 
 def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "quick") -> str:
-    """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3."""
+    """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3.
+
+    Only runs that are exactly what the profile prescribes: another schedule or another switch is another experiment.
+    """
     records = [r for r in store.records(dataset=dataset, profile=profile, preset="paper") if not r.stale]
-    runs = run_table(records)
     lines = ["| " + " | ".join(README_COLUMNS.values()) + " |", "|---" * len(README_COLUMNS) + "|"]
-    for base in ("hps", "tf", "df-cnn"):
-        for method, label in (("lasem", "lasem"), ("static", "all")):
-            here = runs[(runs["base"] == base) & (runs["method"] == method) & (runs["label"] == label)]
-            lines.append(_readme_row(here, dataset, base, method))
+    for base, method in product(("hps", "tf", "df-cnn"), ("lasem", "static")):
+        planned = RunSpec(dataset=dataset, profile=profile, method=method, base=base)
+        lines.append(_readme_row([r for r in records if _is_trial(r.spec, planned)], dataset, base, method))
     return "\n".join(lines)
 
 
-def _readme_row(runs: pd.DataFrame, dataset: str, base: str, method: str) -> str:
+def _is_trial(spec: RunSpec, planned: RunSpec) -> bool:
+    return spec.identity() == planned.model_copy(update={"seed": spec.seed}).identity()
+
+
+def _readme_row(records: list[RunRecord], dataset: str, base: str, method: str) -> str:
+    runs = run_table(records)
     targets = verdicts.targets().query("artefact == 'table3' and metric == 'peak_accuracy'")
     target = targets[(targets["dataset"] == dataset) & (targets["base"] == base) & (targets["method"] == method)]
     published = _plus_minus(target["value"].item(), target["ci95"].item()) if len(target) else "-"

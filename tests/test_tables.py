@@ -143,6 +143,18 @@ def test_readme_table_is_what_the_records_give():
     assert shown == tables.readme_table(RunStore(ROOT / "outputs" / "runs")), "run: python -m lasem_core.readme"
 
 
+def test_readme_table_leaves_other_experiments_out(tmp_path):
+    store, quick = RunStore(tmp_path), {"dataset": "cifar100", "profile": "quick"}
+    store.put(record("planned", 0.4, **quick))
+    others = {"epochs": {"schedule": {"epochs": 40}}, "tasks": {"stream": {"n_tasks": 3}}}
+    others |= {"pruned": {"em": {"prune": "refreshed"}}, "threads": {"threads": 2}}
+    for number, (name, switches) in enumerate(others.items(), start=1):
+        store.put(record(name, 0.9, seed=number, **quick, **switches))
+    assert "| LASEM, HPS | 40.0 (n=1) |" in tables.readme_table(store)
+    store.put(record("again", 0.4, seed=1, **quick))
+    assert "| LASEM, HPS | 40.0 ± 0.0 (n=2) |" in tables.readme_table(store)
+
+
 def test_choices_as_text():
     text = tables.choice_text(_pairs())
     assert text == "cifar100 hps: 0111 (6), 0101 (3) of 9"
