@@ -73,6 +73,13 @@ def panel_grid(
     return figure
 
 
+def caption(figure: Figure, text: str) -> Figure:
+    """One line above the panels: what a picture that leaves its notebook has to say of itself."""
+    with style():
+        figure.suptitle(text, x=0.01, ha="left", fontsize="small", color="0.35")
+    return figure
+
+
 def title(dataset: Hashable, base: Hashable = "") -> str:
     """A panel's title from the names used in data."""
     words = [DATASET_NAMES.get(str(dataset), str(dataset)), BASE_NAMES.get(str(base), str(base))]

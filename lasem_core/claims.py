@@ -168,6 +168,5 @@ def verdicts(evidence: Evidence) -> pd.DataFrame:
     """The paper's orderings for this artefact, judged by the evidence."""
     claims = CLAIMS.get(evidence.artefact, [])
     if evidence.artefact in ("figure4", "figure8"):
-        shares = layer_frequency(evidence.choices).assign(profile=evidence.profile)
-        return judge_claims(claims, shares)
+        return judge_claims(claims, layer_frequency(evidence.choices))
     return judge_claims(claims, evidence.runs)

@@ -89,7 +89,7 @@ def _draw_layer(axes: Axes, layer: int, transferred: bool, sizes: tuple) -> None
 
 
 def _box(axes: Axes, x: float, y: float, colour: str, text: str, height: float = 0.72) -> None:
-    axes.add_patch(Rectangle((x - 0.62, y - height / 2), 1.24, height, fc=colour, ec="white", alpha=0.85))
+    axes.add_patch(Rectangle((x - 0.62, y - height / 2), 1.24, height, fc=colour, ec="white"))
     axes.text(x, y, text, ha="center", va="center", color="white", fontsize=7.5)
 
 
@@ -126,6 +126,7 @@ def _column(axes: Axes, place: float, width: int) -> float:
     height = 0.35 * math.log2(width) + 0.3
     axes.add_patch(Rectangle((place, -height), 0.22, 2 * height, fc=canvas.COLOURS["tf"], ec="white"))
     axes.text(place + 0.11, height + 0.15, str(width), ha="center", fontsize=6.5)
+    axes.text(place + 0.11, -5.0, "fc", ha="center", va="top", fontsize=6.5, color="0.3")
     return place + 0.75
 
 

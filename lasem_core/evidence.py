@@ -71,8 +71,18 @@ class Evidence:
     def datasets(self) -> list[str]:
         return list(dict.fromkeys(spec.dataset for spec in self.specs))
 
+    @property
+    def caption(self) -> str:
+        """The schedule, how many trials a point stands for, and whether that says anything about the paper."""
+        trials = self.runs.groupby(["dataset", "base", "label"])["seed"].nunique()
+        few, many = (int(trials.min()), int(trials.max())) if len(trials) else (0, 0)
+        mean = f"mean over {few if few == many else f'{few} to {many}'} trials, 95 % t-interval"
+        words = ["no records", "one trial, no interval"][many] if many < 2 else mean
+        return f"profile {self.profile}; {words}{'; says nothing about the paper' if self.profile == 'smoke' else ''}"
+
     def __str__(self) -> str:
-        there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at profile {self.profile}"
+        place = f"profile {self.profile} on {', '.join(self.datasets)}"
+        there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at {place}"
         missing = sorted({f"{spec.dataset} {spec.method}" for spec in _without(self.specs, self.records)})
         return "\n".join([there, *(f"not run: {name}" for name in missing), *(f"because {c}" for c in self.causes)])
 
@@ -175,7 +185,7 @@ def label(spec: RunSpec) -> str:
 
 def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per record and task: `config`, and whether `transferred` layers are {2,4} or the like."""
-    keys = ("dataset", "method", "base", "seed")
+    keys = ("dataset", "method", "base", "profile", "seed")
     rows = [
         {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "task": task, "config": config}
         for record in records
@@ -186,7 +196,7 @@ def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 def layer_frequency(choices: pd.DataFrame) -> pd.DataFrame:
     """Share of final choices in which a layer is transferred, one row per run and layer (Figures 4 and 8)."""
-    keys = ["run_id", "dataset", "method", "base", "seed"]
+    keys = ["run_id", "dataset", "method", "base", "profile", "seed"]
     long = choices.assign(bit=choices["config"].map(list)).explode("bit")
     long["layer"] = long.groupby(["run_id", "task"]).cumcount() + 1
     long["transferred"] = (long["bit"] == "1").astype(float)
@@ -195,7 +205,7 @@ def layer_frequency(choices: pd.DataFrame) -> pd.DataFrame:
 
 def forgetting_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """The mean catastrophic-forgetting ratio after each task (Figure 7)."""
-    keys = ("dataset", "method", "base", "seed")
+    keys = ("dataset", "method", "base", "profile", "seed")
     rows = []
     for record in records:
         matrix = metrics.accuracy_matrix(record.accuracy)

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lasem_core import canvas, metrics
-from lasem_core.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
+from lasem_core.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.evidence import posterior_table
 from lasem_core.record import RunRecord
 from lasem_core.tables import spread
 
-LEADING = 5  # configurations with a colour of their own
+LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
 
 
 def choices(record: RunRecord) -> Figure:
@@ -29,7 +29,8 @@ def choices(record: RunRecord) -> Figure:
         sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
                     xticklabels=range(1, bits.shape[1] + 1), yticklabels=range(1, len(bits) + 1), ax=axes)  # fmt: skip
         axes.set(xlabel="layer", ylabel="task")
-    return figure
+        axes.tick_params(axis="y", rotation=0)
+    return canvas.caption(figure, describe(record))
 
 
 def transfer_over_time(record: RunRecord) -> Figure:
@@ -43,11 +44,11 @@ def transfer_over_time(record: RunRecord) -> Figure:
         sns.lineplot(here, x="epoch", y="probability", hue="layer", style="layer", palette="colorblind", ax=axes,
                      legend="brief" if task == tasks[0] else False)  # fmt: skip
         axes.set(ylim=(-0.02, 1.02), title=f"task {task + 1}: chose {record.configs[task]}")
-        percent(axes, "transferred")
+        percent(axes, "probability of transfer")
         return True
 
     tasks = sorted(long["task"].unique())[:6]
-    return canvas.panel_grid(tasks, [""], draw, (3.0, 2.6))
+    return canvas.caption(canvas.panel_grid(tasks, [""], draw, (3.0, 2.6)), describe(record))
 
 
 def first_minibatches(record: RunRecord, tasks: Sequence[int] = (0, 1, 2)) -> Figure:
@@ -61,14 +62,15 @@ def first_minibatches(record: RunRecord, tasks: Sequence[int] = (0, 1, 2)) -> Fi
         wide = table.pivot_table(index="step", columns="config", values="mass", aggfunc="first")
         order = wide.mean().sort_values(ascending=False, kind="stable").index
         for rank, config in enumerate(order[::-1], start=1 - len(order)):
-            colour = (LASEM, *sns.color_palette("colorblind").as_hex())[-rank] if -rank < LEADING else "0.8"
+            colour = LEADING[-rank] if -rank < len(LEADING) else "0.8"
             axes.plot(wide.index, wide[config], color=colour, lw=1.2, label=config if -rank < 3 else None)
         axes.set(xlabel="mini-batch", ylim=(-0.02, 1.02), title=f"task {task + 1}")
         axes.legend(frameon=False, fontsize="small", reverse=True)
         percent(axes, "posterior")
         return True
 
-    return canvas.panel_grid([t for t in tasks if t < len(record.configs)], [""], draw, (3.2, 2.6))
+    shown = [task for task in tasks if task < len(record.configs)]
+    return canvas.caption(canvas.panel_grid(shown, [""], draw, (3.2, 2.6)), describe(record))
 
 
 def accuracy_matrix(record: RunRecord) -> Figure:
@@ -81,7 +83,14 @@ def accuracy_matrix(record: RunRecord) -> Figure:
                     cbar_kws={"label": "test accuracy (%)"}, xticklabels=matrix.columns + 1,
                     yticklabels=matrix.index + 1)  # fmt: skip
         axes.set(xlabel="task", ylabel="after training task")
-    return figure
+        axes.tick_params(axis="y", rotation=0)
+    return canvas.caption(figure, describe(record))
+
+
+def describe(record: RunRecord) -> str:
+    """Data set, method, base, profile and seed of a run, for the line above its pictures."""
+    spec = record.spec
+    return f"{canvas.title(spec.dataset, spec.base)}, {spec.method}, profile {spec.profile}, seed {spec.seed}"
 
 
 def switches(record: RunRecord) -> str:
@@ -99,13 +108,15 @@ def convergence(records: Sequence[RunRecord]) -> Figure:
             return False
         for number, record in enumerate(here):
             mean = record.history[record.history["epoch"] > 0].groupby("epoch")["max_weight"].mean()
-            axes.plot(mean.index, mean, ("-", "--", "-.", ":")[number % 4], label=record.spec.em.prior)
+            colour = sns.color_palette("colorblind")[number]
+            axes.plot(mean.index, mean, ("-", "--", "-.", ":")[number % 4], color=colour, label=record.spec.em.prior)
         axes.set(xlabel="epoch of a task", ylim=(0, 1.02), title=f"{likelihood} likelihood")
         axes.legend(frameon=False, title="prior")
         percent(axes, "largest posterior weight")
         return True
 
-    return canvas.panel_grid(["joint", "mean"], [""], draw, (4.2, 3.0))
+    figure = canvas.panel_grid(["joint", "mean"], [""], draw, (4.2, 3.0))
+    return canvas.caption(figure, f"{describe(records[0])}; mean over tasks" if records else "no records")
 
 
 def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:

@@ -77,8 +77,48 @@ def test_layer_frequency_is_the_share_of_final_choices():
     assert share.tolist() == pytest.approx([0, 1, 2 / 3, 1])  # 0111 0101 0111
 
 
-def test_best_static_configuration(evidence):
-    assert figures.best_static(evidence.runs) == {("cifar100", b): "alternating" for b in ("hps", "df-cnn")}
+def test_best_restricted_configuration(evidence):
+    assert figures.best_restricted(evidence.runs) == {("cifar100", b): "alternating" for b in ("hps", "df-cnn")}
+
+
+def test_a_lone_static_run_is_not_called_the_best():
+    lone = [record("a", method="static", config="all"), record("b", method="lasem")]
+    figure = figures.forgetting_curves(Evidence("figure7", "smoke", [r.spec for r in lone], lone))
+    assert _legend(figure) == ["all layers", "LASEM"]
+    assert {line.get_color() for line in figure.axes[0].lines} >= {canvas.ALL, canvas.LASEM}
+
+
+def _legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_papers_accuracies_stand_in_the_picture_where_it_prints_them(evidence):
+    figure = figures.lasem_against_static(evidence)
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "D" and line.get_xdata()[0] == 0]
+    assert [mark.get_ydata()[0] for mark in marks] == pytest.approx([0.247, 0.393])
+    assert _legend(figure)[-1] == "paper"
+    embedded = Evidence("figure3", "smoke", [RunSpec()], [record("a")])
+    assert "paper" not in _legend(figures.lasem_against_static(embedded))
+
+
+def test_configurations_that_were_not_run_say_so(evidence):
+    spec = RunSpec(dataset="cifar100", profile="quick", method="static", config="0110")
+    axes = figures.static_configurations(_evidence(missing=[spec])).axes[0]
+    assert [text.get_position()[1] for text in axes.texts if text.get_text() == "not run"] == [8]
+    assert axes.get_yticklabels()[8].get_text() == "0110"
+
+
+def test_pictures_say_what_they_are_made_of(evidence):
+    assert figures.layer_shares(evidence).get_suptitle() == "profile quick; mean over 3 trials, 95 % t-interval"
+    smoke = Evidence("figure4", "smoke", [RunSpec()], [record("a")])
+    assert smoke.caption == "profile smoke; one trial, no interval; says nothing about the paper"
+    assert Evidence("figure4", "quick", [], []).caption == "profile quick; no records"
+    assert run_figures.choices(record("a")).get_suptitle() == "Planted tasks · HPS, lasem, profile smoke, seed 0"
+
+
+@pytest.mark.parametrize("table", ["runs", "choices", "forgetting"])
+def test_tables_behind_pictures_name_profile_and_data(evidence, table):
+    assert {"profile", "dataset"} <= set(getattr(evidence, table))
 
 
 def test_peaks_by_task_are_those_at_first_best_validation():

@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -116,7 +117,7 @@ class FrequencyExplorer(Explorer):
     def _build(self, figure: Figure) -> list[Artist]:
         """Axes for the tasks and layers of the chosen runs."""
         heat, layers, configs, course = figure.subplots(2, 2, width_ratios=(1, 1.25)).flat
-        figure.subplots_adjust(0.06, 0.1, 0.97, 0.92, 0.2, 0.5)
+        figure.subplots_adjust(0.06, 0.1, 0.9, 0.92, 0.2, 0.5)
         self.headings = [heading(axes) for axes in (heat, layers, configs, course)]
         set_texts(self.headings, ["", "transferred, mean over tasks", "configurations in use"])
         moving = [*self._build_heat(heat), *self._build_bars(layers, configs), *self._build_course(course)]
@@ -147,11 +148,12 @@ class FrequencyExplorer(Explorer):
     def _build_course(self, axes: Axes) -> list[Artist]:
         _, _, epochs, depth = self.course.transfer.shape
         self.lines = axes.plot(np.arange(1, epochs + 1), np.zeros((epochs, depth)), lw=1.6)
-        for number, line in enumerate(self.lines, start=1):
-            line.set(label=f"layer {number}", linestyle=("-", "--", "-.", ":")[number % 4])
+        colours = sns.color_palette("colorblind", depth)
+        for number, (line, colour) in enumerate(zip(self.lines, colours, strict=True), start=1):
+            line.set(label=f"layer {number}", linestyle=("-", "--", "-.", ":")[number % 4], color=colour)
         self.now = axes.axvline(1, color="0.5", lw=1)
         axes.set(xlabel="epoch", ylim=(-0.02, 1.02), xlim=(0.5, epochs + 0.5))
-        axes.legend(frameon=False, ncols=2, fontsize="small", loc="center left", bbox_to_anchor=(0, 0.5))
+        axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
         percent(axes, "probability")
         return [*self.lines, self.now]
 

@@ -102,14 +102,16 @@ class LiveMonitor(Explorer):
         self.names = tick_texts(posterior, LEADING, 60)
         self.valid = accuracy.plot([], [], color=SPECIFIC, lw=1)[0]
         self.starts = accuracy.plot([], [], ls="", marker="|", color=TRANSFERRED)[0]
+        self.note = heat.text(0.5, 0.5, "not started", transform=heat.transAxes, ha="center", va="center", color="0.45")
         accuracy.set(xlabel="epoch of the run", title="validation accuracy", xlim=(0, epochs), ylim=(0, 1))
         percent(posterior, "mass")
         percent(accuracy, "accuracy")
-        return [self.heat, *self.bars, *self.names, self.valid, self.starts]
+        return [self.heat, *self.bars, *self.names, self.valid, self.starts, self.note]
 
     def _update(self) -> None:
         if not self.accuracy:
             return
+        self.note.set_visible(False)
         n = len(self.accuracy)
         pixels = self.heat.get_array().copy()
         pixels[:, :n] = np.array(self.transfer).T

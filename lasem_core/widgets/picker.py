@@ -27,7 +27,7 @@ class ConfigurationPicker(Explorer):
     text = "[explorer: configuration picker]"
 
     def __init__(self, evidence: Evidence):
-        self.runs = evidence.runs
+        self.runs, self.profile = evidence.runs, evidence.profile
         static = self.runs[self.runs["method"] == "static"]
         if static.empty:
             raise LasemError("no static run here; run: lasem sweep figure1 --profile smoke")
@@ -79,7 +79,7 @@ class ConfigurationPicker(Explorer):
         self.line.set_ydata([np.mean(lasem) if lasem else 0] * 2)
         static = f"{self.config} as a static configuration (black): {_spell(recorded.get(self.config))}"
         self.heading.set_text(
-            f"{title(dataset, base)}: {static}\nLASEM, its own choice per task (line): {_spell(lasem)}"
+            f"{title(dataset, base)} ({self.profile}): {static}\nLASEM, its own choice per task (line): {_spell(lasem)}"
         )
 
 
