@@ -134,7 +134,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     ),
     "speed": (
         Runs("static", ("cifar100",), SHARED, ("all",), first_seed_only=True),
-        Runs("lasem", ("cifar100",), SHARED, first_seed_only=True),
+        Runs("lasem", ("cifar100",), SHARED, settings=({}, _em(prune="refreshed"))),
     ),
 }
 

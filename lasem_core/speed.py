@@ -1,0 +1,182 @@
+"""Does pruning change what LASEM finds? Exact and pruned runs in pairs that differ in nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lasem_core import canvas, verdicts
+from lasem_core.canvas import BASE_NAMES, COLOURS, percent
+from lasem_core.equivalence import Equivalence, tost
+from lasem_core.errors import LasemError
+from lasem_core.record import RunRecord
+from lasem_core.spec import RunSpec
+from lasem_core.tables import spread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MARGIN = 0.01  # of accuracy: one point
+ACCURACIES = verdicts.ACCURACIES
+PLACE = ("dataset", "profile", "base", "seed")
+NEVER_PRUNED = {"prune", "prune_eps", "prune_every", "prune_samples"}
+
+Pair = tuple[RunRecord, RunRecord]  # exact, pruned
+
+
+def pairs_of(records: Iterable[RunRecord]) -> list[Pair]:
+    """Every pruned run with the exact run of the same specification, where both are there."""
+    lasem = [record for record in records if record.spec.method == "lasem"]
+    exact = {_but_pruning(record.spec): record for record in lasem if record.spec.em.prune == "off"}
+    pruned = [record for record in lasem if record.spec.em.prune != "off"]
+    return [(exact[key], record) for record in pruned if (key := _but_pruning(record.spec)) in exact]
+
+
+def _but_pruning(spec: RunSpec) -> str:
+    return spec.model_dump_json(exclude={"em": NEVER_PRUNED, "device": True})
+
+
+def pair_table(pairs: Sequence[Pair]) -> pd.DataFrame:
+    """One row per pair.
+
+    Columns: `same_choice`, share of tasks that end in the same configuration; the three accuracies, pruned minus
+    exact; `evaluated`, configurations per mini-batch; `outside`, the largest posterior mass measured outside;
+    `kept`, see `kept_distance`; `time`, training seconds over the exact run's.
+    """
+    rows = [_row(exact, pruned) for exact, pruned in pairs]
+    columns = [*PLACE, "same_choice", *ACCURACIES, "evaluated", "outside", "kept", "time"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _row(exact: RunRecord, pruned: RunRecord) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(exact.spec, name) for name in PLACE}
+    row["same_choice"] = np.mean([a == b for a, b in zip(exact.configs, pruned.configs, strict=True)])
+    row |= {name: pruned.summary[name] - exact.summary[name] for name in ACCURACIES}
+    row |= {"evaluated": pruned.history["evaluated"].mean(), "outside": pruned.history["pruned_mass"].max()}
+    time = pruned.measured["train_seconds"] / exact.measured["train_seconds"]
+    return row | {"kept": kept_distance(exact, pruned), "time": time}
+
+
+def kept_distance(exact: RunRecord, pruned: RunRecord) -> float:
+    """How far the kept parameters lie apart, relative to their length: 0 = equal, about 1.4 = unrelated.
+
+    Over the shared tensors and those of tasks that ended in the same configuration, each as it was at the end of its
+    task; NaN where a model is not kept (models are not in git).
+    """
+    same = [f"task{n}" for n, (a, b) in enumerate(zip(exact.configs, pruned.configs, strict=True)) if a == b]
+    try:
+        one, other = (_kept(record, ["shared", *same]) for record in (exact, pruned))
+    except LasemError:
+        return float("nan")
+    return float((one - other).norm() / one.norm())
+
+
+def _kept(record: RunRecord, owners: Sequence[str]) -> Tensor:
+    """Every number that `owners` keep, (N,)."""
+    import torch
+
+    from lasem_core.api import load_learner
+
+    tensors = load_learner(record).stored_tensors()
+    return torch.cat([tensor.flatten() for owner in owners for tensor in tensors[owner]])
+
+
+def by_epoch(pairs: Sequence[Pair]) -> pd.DataFrame:
+    """Per base and epoch of a task, means over tasks and trials: `evaluated` configurations per mini-batch of the
+    pruned run, and `agreement`, the share of tasks in which both runs use the same configuration."""
+    parts = [_epochs(exact, pruned) for exact, pruned in pairs]
+    columns = ["dataset", "base", "epoch", "evaluated", "agreement"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts).groupby(columns[:3], as_index=False, sort=False)[columns[3:]].mean()
+
+
+def _epochs(exact: RunRecord, pruned: RunRecord) -> pd.DataFrame:
+    place = ["position", "epoch"]
+    both = pruned.history.merge(exact.history[[*place, "config"]], on=place, suffixes=("", "_exact"))
+    both = both[both["epoch"] > 0]
+    agreement = (both["config"] == both["config_exact"]).astype(float)
+    return both[["epoch", "evaluated"]].assign(dataset=exact.spec.dataset, base=exact.spec.base, agreement=agreement)
+
+
+def trajectories(pairs: Sequence[Pair]) -> Figure:
+    """What is evaluated, and how often both runs use the same configuration, over the epochs of a task."""
+    table = by_epoch(pairs)
+    titles = {"evaluated": "configurations per mini-batch", "agreement": "tasks with the same configuration"}
+
+    def draw(axes: Axes, what: str, _: str) -> bool:
+        axes.set_title("")
+        if table.empty:
+            return False
+        sns.lineplot(table, x="epoch", y=what, hue="base", style="base", palette=COLOURS, ax=axes)
+        axes.set(xlabel="epoch of a task", ylabel=titles[what], ylim=(0, None if what == "evaluated" else 1.02))
+        if what == "agreement":
+            percent(axes, titles[what])
+        axes.legend(*_named(axes), frameon=False)
+        return True
+
+    return canvas.caption(canvas.panel_grid(list(titles), [""], draw, (4.2, 3.0)), _caption(pairs))
+
+
+def _named(axes: Axes) -> tuple[list, list[str]]:
+    handles, names = axes.get_legend_handles_labels()
+    return handles, [BASE_NAMES[name] for name in names]
+
+
+def _caption(pairs: Sequence[Pair]) -> str:
+    if not pairs:
+        return "no pairs of runs"
+    spec, seeds = pairs[0][1].spec, len({pruned.spec.seed for _, pruned in pairs})
+    window = f"eps {spec.em.prune_eps:g}, R {spec.em.prune_every}"
+    return f"{canvas.title(spec.dataset)}, profile {spec.profile}, n = {seeds}, {spec.em.prune} with {window}"
+
+
+def summary(pairs: Sequence[Pair]) -> pd.DataFrame:
+    """`pair_table` by data set and base, as text: means over trials with 95 % t-intervals."""
+    columns = {"same_choice": ("same choice (%)", 100, 1), "evaluated": ("evaluated", 1, 2),
+               "outside": ("outside (%)", 100, 2), "kept": ("kept apart", 1, 3), "time": ("time", 1, 2)}  # fmt: skip
+    rows = []
+    for (dataset, base), group in pair_table(pairs).groupby(["dataset", "base"], sort=False):
+        cells = {title: spread(scale * group[name], digits) for name, (title, scale, digits) in columns.items()}
+        rows.append({"dataset": dataset, "base": base} | cells)
+    return pd.DataFrame(rows)
+
+
+def verdict_table(pairs: Sequence[Pair], margin: float = MARGIN) -> pd.DataFrame:
+    """Per accuracy, over the pairs of all bases together and of each: mean difference in points, its 90 % interval,
+    TOST's p, n and verdict. Only pairs that count for verdicts enter."""
+    table = verdicts.counts(pair_table(pairs))
+    groups = {"all": table} | {base: table[table["base"] == base] for base in BASE_NAMES if base != "none"}
+    rows = [
+        {"accuracy": name, "base": base} | _cells(tost(group[name], margin))
+        for name in ACCURACIES
+        for base, group in groups.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _cells(result: Equivalence) -> dict[str, object]:
+    measured = result.n > 1
+    difference = f"{100 * result.mean:+.2f} ± {100 * result.half:.2f}" if measured else "-"
+    p = f"{result.p:.3f}" if measured else "-"
+    return {"difference (points)": difference, "p": p, "n": result.n, "verdict": result.verdict}
+
+
+def cost_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Training seconds per base, of transfer at all layers, exact and pruned LASEM in the same trial."""
+    rows = []
+    records = list(records)
+    for exact, pruned in pairs_of(records):
+        place = [getattr(exact.spec, name) for name in PLACE]
+        static = [r for r in records if r.spec.method == "static" and [getattr(r.spec, n) for n in PLACE] == place]
+        seconds = [r.measured["train_seconds"] for r in (*static[:1], exact, pruned)]
+        if static:
+            rows.append([*place, *seconds, seconds[1] / seconds[0], seconds[2] / seconds[0]])
+    names = ["static (s)", "exact (s)", "pruned (s)", "exact / static", "pruned / static"]
+    return pd.DataFrame(rows, columns=[*PLACE, *names])
