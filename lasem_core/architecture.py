@@ -46,7 +46,8 @@ class Architecture:
     def build(cls, model: ModelSpec, image_shape: tuple[int, int, int]) -> Architecture:
         """Lay out `model` on images of shape (C, H, W).
 
-        Raises LasemError where a kernel is even (SAME padding would be lopsided, DF-CNN impossible).
+        Raises LasemError where a kernel is even (SAME padding would be lopsided, DF-CNN impossible), or where a
+        kernel or a pool finds nothing of the image any more.
         """
         channels, *size = image_shape
         layers: list[ConvLayer] = []
@@ -71,6 +72,8 @@ def _conv_layer(model: ModelSpec, position: int, channels: int, size: tuple[int,
     kernel, pool, out_channels = model.kernels[position], model.pools[position], model.channels[position]
     if kernel % 2 == 0:
         raise LasemError(f"model.kernels {model.kernels}: {kernel} is even; use odd kernel sizes")
+    _check_fits("kernels", kernel, 2 * min(size) + 1, position, size)
+    _check_fits("pools", pool, min(size), position, size)
     pads = {-side % pool // 2 for side in size}
     if len(pads) > 1:
         raise LasemError(f"model.pools {model.pools}: images of {size[0]}x{size[1]} need different pooling "
@@ -88,3 +91,12 @@ def _conv_layer(model: ModelSpec, position: int, channels: int, size: tuple[int,
         kb_channels=model.kb_channels[position] if model.kb_channels else round(thirds / 3),
         deconv_channels=model.deconv_channels[position] if model.deconv_channels else round(2 * thirds / 3),
     )
+
+
+def _check_fits(field: str, value: int, most: int, position: int, size: tuple[int, int]) -> None:
+    """A kernel beyond twice the map would only see padding; a pool beyond the map would pool nothing."""
+    if value > most:
+        raise LasemError(
+            f"model.{field}: {value} at layer {position + 1}, where the map is {size[0]}x{size[1]}; "
+            f"use at most {most}, or pool less in the layers before"
+        )

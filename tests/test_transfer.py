@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lasem_core.api import make_learner
 from lasem_core.architecture import Architecture
 from lasem_core.configs import TransferConfig
+from lasem_core.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.spec import ModelSpec, RunSpec
 from lasem_core.transfer import (
@@ -149,6 +150,18 @@ def test_pooling_is_tensorflow_same(size, pool, out, padding):
 def test_even_kernels_are_refused():
     with pytest.raises(Exception, match="4 is even"):
         Architecture.build(ModelSpec(channels=(2,), kernels=(4,), pools=(1,)), (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("field", "kernels", "pools", "words"),
+    [
+        ("pools", (3, 3), (8, 2), "2 at layer 2, where the map is 1x1; use at most 1"),
+        ("kernels", (19, 3), (1, 1), "19 at layer 1, where the map is 8x8; use at most 17"),
+    ],
+)
+def test_geometry_in_which_nothing_of_the_image_is_left_is_refused(field, kernels, pools, words):
+    with pytest.raises(LasemError, match=f"model.{field}: {words}"):
+        Architecture.build(ModelSpec(channels=(2, 2), kernels=kernels, pools=pools), (1, 8, 8))
 
 
 def test_config_none_uses_no_shared_tensor():
