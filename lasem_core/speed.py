@@ -47,10 +47,10 @@ def pair_table(pairs: Sequence[Pair]) -> pd.DataFrame:
 
     Columns: `same_choice`, share of tasks that end in the same configuration; the three accuracies, pruned minus
     exact; `evaluated`, configurations per mini-batch; `outside`, the largest posterior mass measured outside;
-    `kept`, see `kept_distance`; `time`, training seconds over the exact run's.
+    `kept`, see `kept_distance`.
     """
     rows = [_row(exact, pruned) for exact, pruned in pairs]
-    columns = [*PLACE, "same_choice", *ACCURACIES, "evaluated", "outside", "kept", "time"]
+    columns = [*PLACE, "same_choice", *ACCURACIES, "evaluated", "outside", "kept"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -59,8 +59,7 @@ def _row(exact: RunRecord, pruned: RunRecord) -> dict[str, object]:
     row["same_choice"] = np.mean([a == b for a, b in zip(exact.configs, pruned.configs, strict=True)])
     row |= {name: pruned.summary[name] - exact.summary[name] for name in ACCURACIES}
     row |= {"evaluated": pruned.history["evaluated"].mean(), "outside": pruned.history["pruned_mass"].max()}
-    time = pruned.measured["train_seconds"] / exact.measured["train_seconds"]
-    return row | {"kept": kept_distance(exact, pruned), "time": time}
+    return row | {"kept": kept_distance(exact, pruned)}
 
 
 def kept_distance(exact: RunRecord, pruned: RunRecord) -> float:
@@ -140,7 +139,7 @@ def _caption(pairs: Sequence[Pair]) -> str:
 def summary(pairs: Sequence[Pair]) -> pd.DataFrame:
     """`pair_table` by data set and base, as text: means over trials with 95 % t-intervals."""
     columns = {"same_choice": ("same choice (%)", 100, 1), "evaluated": ("evaluated", 1, 2),
-               "outside": ("outside (%)", 100, 2), "kept": ("kept apart", 1, 3), "time": ("time", 1, 2)}  # fmt: skip
+               "outside": ("outside (%)", 100, 2), "kept": ("kept apart", 1, 3)}  # fmt: skip
     rows = []
     for (dataset, base), group in pair_table(pairs).groupby(["dataset", "base"], sort=False):
         cells = {title: spread(scale * group[name], digits) for name, (title, scale, digits) in columns.items()}
@@ -169,7 +168,7 @@ def _cells(result: Equivalence) -> dict[str, object]:
 
 
 def cost_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Training seconds per base, of transfer at all layers, exact and pruned LASEM in the same trial."""
+    """Training seconds of transfer at all layers, exact and pruned LASEM in the same trial, of runs that count."""
     rows = []
     records = list(records)
     for exact, pruned in pairs_of(records):
@@ -179,4 +178,4 @@ def cost_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         if static:
             rows.append([*place, *seconds, seconds[1] / seconds[0], seconds[2] / seconds[0]])
     names = ["static (s)", "exact (s)", "pruned (s)", "exact / static", "pruned / static"]
-    return pd.DataFrame(rows, columns=[*PLACE, *names])
+    return verdicts.counts(pd.DataFrame(rows, columns=[*PLACE, *names]).round(2))
