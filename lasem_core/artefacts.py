@@ -66,6 +66,15 @@ def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] =
     return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
 
 
+def _larger_images(dataset: str, **em: Any) -> tuple[Runs, ...]:
+    scale = {"stream": {"n_tasks": 3}, "schedule": {"epochs": 10}}
+    common = {"datasets": (dataset,), "bases": ("hps", "df-cnn"), "first_seed_only": True}
+    return (
+        Runs("static", **common, configs=("all",), at_quick=scale),
+        Runs("lasem", **common, at_quick=scale | {"em": em}),
+    )
+
+
 LASEM = _on_three_data_sets("lasem")
 STATIC = _on_three_data_sets("static", configs=(STATIC_SET,))
 SEARCHES = (
@@ -126,6 +135,10 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         *_compared(3, 40, "darts", bases=("hps", "df-cnn")),
         *_compared(3, 40, "static", "lasem", "brute-force", bases=SHARED),
         *_compared(10, 10, "single-task", "progressive"),
+    ),
+    "larger_images": (
+        *_larger_images("stl10"),
+        *_larger_images("caltech101", prune="refreshed", prune_every=20),
     ),
     "planted": (
         _planted("static", "paper", (EVERY_CONFIG,)),
