@@ -134,6 +134,7 @@ def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _last_switch_by_task(record: RunRecord) -> list[int]:
-    from lasem_core.widgets.posterior import last_switch, recorded_posteriors, replay_counts
+    from lasem_core.widgets.posterior import last_switch, recorded_posterior, replay_counts
 
-    return [last_switch(replay_counts(masses)) for _, masses in recorded_posteriors(record).values()]
+    tasks = range(1, len(set(record.posterior["task"])) + 1)
+    return [last_switch(replay_counts(recorded_posterior(record, task)[1])) for task in tasks]

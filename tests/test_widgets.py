@@ -11,7 +11,7 @@ from lasem_core import RunSpec
 from lasem_core.errors import LasemError
 from lasem_core.evidence import Evidence
 from lasem_core.learners.base import EpochReport
-from lasem_core.widgets import ConfigurationPicker, FrequencyExplorer, LiveMonitor, PosteriorLab
+from lasem_core.widgets import ConfigurationPicker, FrequencyExplorer, LiveMonitor, PosteriorLab, posterior
 from lasem_core.widgets.base import VIEW
 from lasem_core.widgets.posterior import last_switch, recover_log_likelihoods, replay, rescale
 
@@ -76,6 +76,14 @@ def test_frequency_of_500_runs_redraws_from_arrays(records):
     started = time.process_time()
     explorer.controls["epoch"].value = 2
     assert time.process_time() - started < 0.1
+
+
+def test_posterior_lab_of_500_runs_reads_only_what_it_shows(monkeypatch):
+    asked = []
+    read = posterior.recorded_posterior
+    monkeypatch.setattr(posterior, "recorded_posterior", lambda *key: (asked.append(key), read(*key))[1])
+    PosteriorLab([record(f"m{seed}", seed=seed) for seed in range(500)])
+    assert len(asked) == 1
 
 
 def test_frequency_explorer_adapts_to_other_runs(records):

@@ -99,12 +99,11 @@ class PosteriorLab(Explorer):
     text = "[explorer: posterior lab]"
 
     def __init__(self, records: Iterable[RunRecord]):
-        self.runs = {_name(r): r for r in records if r.spec.method == "lasem" and r.spec.em.prior in PRIORS}
-        self.steps = {(name, task): m for name, r in self.runs.items() for task, m in recorded_posteriors(r).items()}
-        if not self.steps:
+        self.runs = {_name(record): record for record in records if _replayable(record)}
+        if not self.runs:
             raise LasemError("no LASEM run with recorded posteriors here; run: lasem sweep figure4 --profile smoke")
         self.artists: dict[str, tuple] = {}
-        first = next(iter(self.steps))[0]
+        first = next(iter(self.runs))
         spec = self.runs[first].spec
         super().__init__(
             {
@@ -129,7 +128,7 @@ class PosteriorLab(Explorer):
     def _update(self) -> None:
         record = self.runs[self.value("run")]
         self.controls["task"].max = len(record.configs)
-        names, posteriors = self.steps[self.value("run"), self.value("task")]
+        names, posteriors = recorded_posterior(record, self.value("task"))
         spec = record.spec
         log_lik = recover_log_likelihoods(posteriors, spec)
         _, own = replay(log_lik, spec.em.prior, spec.em.prior_count)
@@ -163,13 +162,15 @@ def _name(record: RunRecord) -> str:
     return f"{DATASET_NAMES[spec.dataset]} ({spec.profile}) {spec.base} seed {spec.seed}, {switches}"
 
 
-def recorded_posteriors(record: RunRecord) -> dict[int, tuple[list[str], np.ndarray]]:
-    """Per task (counted from 1): configuration names and posteriors of the first mini-batches (N, C)."""
-    found = {}
-    for task in sorted(record.posterior["task"].unique()):
-        table = posterior_table(record, int(task))
-        table = table[(table["step"] >= 0) & (table["position"] == table["position"].min())]
-        if len(table) and "rest" not in set(table["config"]):
-            wide = table.pivot(index="step", columns="config", values="mass")
-            found[int(task) + 1] = (list(wide.columns), wide.to_numpy())
-    return found
+def _replayable(record: RunRecord) -> bool:
+    first = record.posterior[record.posterior["step"] >= 0]
+    known = record.spec.method == "lasem" and record.spec.em.prior in PRIORS
+    return known and len(first) > 0 and not (first["config"] == "rest").any()
+
+
+def recorded_posterior(record: RunRecord, task: int) -> tuple[list[str], np.ndarray]:
+    """Configuration names and posteriors of the first mini-batches (N, C) of a task, counted from 1."""
+    table = posterior_table(record, task - 1)
+    table = table[(table["step"] >= 0) & (table["position"] == table["position"].min())]
+    wide = table.pivot(index="step", columns="config", values="mass")
+    return list(wide.columns), wide.to_numpy()
