@@ -8,7 +8,7 @@ from PIL import Image
 
 from lasem_core.options import in_repository
 
-CLASSES, PER_CLASS, SIDE = 8, 20, 32
+CLASSES, PER_CLASS, SIDE = 8, 40, 32
 
 
 def example_folder(out: str | Path = "outputs") -> Path:
