@@ -18,6 +18,7 @@ os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPL
 def main(names: list[str]) -> int:
     from lasem_core.reproduce import NOTEBOOKS, execute
 
+    os.chdir(ROOT)  # kernels start where this program is
     sources = [NOTEBOOKS / f"{name}.ipynb" for name in names] or sorted(NOTEBOOKS.glob("*.ipynb"))
     problems = 0
     for source in sources:
