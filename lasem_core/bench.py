@@ -2,15 +2,15 @@
 
 Per base and setting, medians of interleaved rounds in one process, in milliseconds: the static step (transfer
 everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
-alone, and the rooflines: the same convolutions forward and backward, called bare. Peak memory of the exact step
-is read in a process of its own. Only ratios within one call mean anything; a busy machine shows in `spread`.
+alone, and the rooflines: the same convolutions forward and backward, called bare. Peak memory (MiB) of the exact
+step is read in a process of its own. Only ratios within one call mean anything; a busy machine shows in `spread`.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from statistics import median
 from typing import Any
@@ -19,14 +19,14 @@ import torch
 import torch.nn.functional as F
 
 from lasem_core.api import make_learner, settings
-from lasem_core.architecture import Architecture, ConvLayer
+from lasem_core.architecture import ConvLayer
 from lasem_core.em import Batch, e_step
 from lasem_core.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.network import Trie
 from lasem_core.peak_memory import peak_mb
-from lasem_core.spec import RunSpec
+from lasem_core.spec import RunSpec, build_spec
 
 SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "cifar100": ({"dataset": "cifar100"}, (3, 32, 32)),
@@ -34,6 +34,13 @@ SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "stl10-9": ({"dataset": "stl10-group", "em": {"groups": ""}}, (3, 96, 96)),
 }
 BASES = ("hps", "tf", "df-cnn")
+RATIOS = {
+    "static / roofline": ("static_ms", "roofline_static_ms"),
+    "exact / roofline": ("exact_ms", "roofline_exact_ms"),
+    "exact / static": ("exact_ms", "static_ms"),
+    "pruned / static": ("pruned_ms", "static_ms"),
+    "estep / exact": ("estep_ms", "exact_ms"),
+}
 Call = Callable[[], object]
 
 
@@ -44,8 +51,8 @@ class _Task:
         self.n_classes = n_classes
 
 
-def bench(setting: str, threads: int, rounds: int, bases: tuple[str, ...] = BASES, precision: str = "fp32") -> dict:
-    """Measure `setting` and return what `lasem bench --json` prints."""
+def bench(setting: str, threads: int, rounds: int, bases: Sequence[str] = BASES, precision: str = "fp32") -> dict:
+    """Measure `setting` and return what `lasem bench --json` prints; LasemError for a name that is unknown."""
     if setting not in SETTINGS:
         raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
     return {
@@ -57,14 +64,14 @@ def bench(setting: str, threads: int, rounds: int, bases: tuple[str, ...] = BASE
     }
 
 
-def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: str) -> dict[str, float]:
+def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: str) -> dict[str, Any]:
     spec = _spec(setting, base, threads, precision, "lasem")
     with settings(spec):
         times = _interleaved(_calls(setting, base, spec), rounds)
     row = {f"{name}_ms": median(values) for name, values in times.items()}
     row["spread"] = max(_spread(values) for values in times.values())
     row["peak_mb"] = _peak_memory(setting, base, threads, precision)
-    return row
+    return row | {"ratios": {name: row[a] / row[b] for name, (a, b) in RATIOS.items()}}
 
 
 def _spread(values: list[float]) -> float:
@@ -76,21 +83,21 @@ def _spread(values: list[float]) -> float:
 
 def _spec(setting: str, base: str, threads: int, precision: str, method: str) -> RunSpec:
     options, _ = SETTINGS[setting]
-    return RunSpec(**options, method=method, base=base, threads=threads, precision=precision)
+    return build_spec(options | {"method": method, "base": base, "threads": threads, "precision": precision})
 
 
 def _calls(setting: str, base: str, spec: RunSpec) -> dict[str, Call]:
     static = _learner(setting, _spec(setting, base, spec.threads, spec.precision, "static"))
     exact, pruned = _learner(setting, spec), _learner(setting, spec)
     pruned.pruning.everything = pruned._activate((0,))
-    exact_trie, shape = exact.trie, SETTINGS[setting][1]
+    shape = SETTINGS[setting][1]
     return {
         "static": _stepper(static, shape),
         "exact": _stepper(exact, shape),
         "pruned": _stepper(pruned, shape),
         "estep": _e_step(exact, shape),
-        "roofline_static": _bare(static.arch, static.trie, spec, shape),
-        "roofline_exact": _bare(exact.arch, exact_trie, spec, shape),
+        "roofline_static": _bare(static.env, static.trie),
+        "roofline_exact": _bare(exact.env, exact.trie),
     }
 
 
@@ -119,13 +126,12 @@ def _e_step(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
     return lambda: e_step(learner.network, learner.trie, learner.prior, next(batches), learner.likelihood)
 
 
-def _bare(arch: Architecture, trie: Trie, spec: RunSpec, shape: tuple[int, int, int]) -> Call:
+def _bare(env: Environment, trie: Trie) -> Call:
     """Every convolution of one step over `trie`, forward and backward, and nothing else."""
-    dtype = torch.bfloat16 if spec.precision == "bf16" else torch.float32
-    prefixes = [len({config.bits[:depth] for config in trie.configs}) for depth in range(arch.depth + 1)]
+    prefixes = [len({config.bits[:depth] for config in trie.configs}) for depth in range(env.arch.depth + 1)]
     calls = [
-        _bare_convolution(layer, spec.optim.batch_size * n, dtype, layer.number > 1)
-        for layer, (_, level) in zip(arch.layers, enumerate(trie.levels), strict=True)
+        _bare_convolution(layer, env.spec.optim.batch_size * n, env.compute_dtype, layer.number > 1)
+        for layer, level in zip(env.arch.layers, trie.levels, strict=True)
         for branch in level
         if branch is not None
         for n in [prefixes[layer.number - 1] if branch.parents is None else len(branch.parents)]

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+import torch
 
-from lasem_core.bench import bench
-from lasem_core.cli.bench import RATIOS, describe
+from lasem_core.bench import RATIOS, _bare, _learner, _spec, bench
+from lasem_core.cli.bench import describe
 from lasem_core.errors import LasemError
 
 KEYS = {"static_ms", "exact_ms", "pruned_ms", "estep_ms", "roofline_static_ms", "roofline_exact_ms", "peak_mb"}
@@ -19,8 +20,11 @@ def report():
 def test_the_report_is_complete_and_plain(report):
     again = json.loads(json.dumps(report))
     assert (again["setting"], again["threads"], again["precision"]) == ("cifar100", 1, "fp32")
-    assert set(again["bases"]["df-cnn"]) >= KEYS
-    assert all(value > 0 for value in again["bases"]["df-cnn"].values())
+    row = again["bases"]["df-cnn"]
+    ratios = row.pop("ratios")
+    assert set(row) >= KEYS and set(ratios) == set(RATIOS)
+    assert all(value > 0 for value in (*row.values(), *ratios.values()))
+    assert ratios["exact / static"] == pytest.approx(row["exact_ms"] / row["static_ms"])
 
 
 def test_sixteen_configurations_cost_more_than_one(report):
@@ -31,9 +35,26 @@ def test_sixteen_configurations_cost_more_than_one(report):
 
 def test_every_ratio_is_printed(report):
     text = describe(report)
-    assert all(title in text for title, _, _ in RATIOS)
+    assert all(line in text for line in (*RATIOS, *KEYS))
 
 
-def test_unknown_setting():
+def test_unknown_names():
     with pytest.raises(LasemError, match="choose one of: cifar100, stl10, stl10-9"):
         bench("mnist", threads=1, rounds=3)
+    with pytest.raises(LasemError, match="precision = 'fp8'"):
+        bench("cifar100", threads=1, rounds=3, precision="fp8")
+    with pytest.raises(LasemError, match="base = 'hsp'"):
+        bench("cifar100", threads=1, rounds=3, bases=("hsp",))
+
+
+@pytest.mark.parametrize("setting, n, depth", [("cifar100", 16, 4), ("stl10", 64, 6), ("stl10-9", 512, 9)])
+def test_settings_are_the_issues_configuration_spaces(setting, n, depth):
+    spec = _spec(setting, "hps", 1, "fp32", "lasem")
+    assert (len(spec.space), spec.model.depth) == (n, depth)
+
+
+def test_the_roofline_computes_in_the_runs_precision():
+    spec = _spec("cifar100", "hps", 1, "bf16", "static")
+    learner = _learner("cifar100", spec)
+    gradients = [gradient for layer in _bare(learner.env, learner.trie)() for gradient in layer]
+    assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}
