@@ -158,10 +158,11 @@ def trajectory(rule, **em):
     return learner, learner.end_epoch()
 
 
-def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip():
-    """With an epsilon no set can meet, `refreshed` evaluates everything and equals `off` bit for bit."""
+@pytest.mark.parametrize("em", [{"prune_every": 2, "prune_eps": 1e-12}, {"prune_every": 1, "prune_eps": 0.3}])
+def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip(em):
+    """With an epsilon no set can meet, or without a step in between, `refreshed` equals `off` bit for bit."""
     exact, _ = trajectory("off")
-    pruned, report = trajectory("refreshed", prune_every=2, prune_eps=1e-12)
+    pruned, report = trajectory("refreshed", **em)
     assert report.extra["evaluated"] == 16
     for one, other in zip(exact.network.parameters(), pruned.network.parameters(), strict=True):
         assert torch.equal(one, other)
