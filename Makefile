@@ -33,7 +33,7 @@ bench: $(STAMP)
 	$(BIN)/lasem bench
 
 clean:
-	rm -rf .cache outputs/notebooks outputs/report.html
+	rm -rf .cache outputs/report.html outputs/example-images
 
 # The stamp says that this pyproject.toml is installed: a second call installs nothing. Distributions that ship
 # Python without ensurepip still have venv itself, and pip can install into it from outside.
