@@ -15,6 +15,8 @@ from lasem_core import peak_memory, results
 from lasem_core.data.stream import TaskStream
 from lasem_core.errors import LasemError
 from lasem_core.learners import METHODS, Environment, Learner
+from lasem_core.learners.base import Map
+from lasem_core.parallel import ProcessMap
 from lasem_core.progress import Silent, choose
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunRecord, RunStore
@@ -27,6 +29,7 @@ def train(
     store: RunStore | None = None,
     data: str | Path | None = None,
     progress: Silent | None = None,
+    jobs: int = 1,
 ) -> RunRecord:
     """Train `spec`, or return its record at once if `store` has it.
 
@@ -35,6 +38,7 @@ def train(
         store: where records and checkpoints live; None keeps nothing on disk.
         data: the data folder; None: the environment's LASEM_DATA.
         progress: who watches; None: a bar or log lines.
+        jobs: trainings at a time where a method has several that do not depend on each other (brute force).
 
     Raises LasemError for what the user can mend (no data, no such device, an unwritable store).
     """
@@ -43,7 +47,7 @@ def train(
         return record
     peak_memory.restart()
     stream = datasets.load_stream(spec, data)
-    learner = make_learner(Environment(spec, stream.image_shape, device))
+    learner = make_learner(Environment(spec, stream.image_shape, device, _map(spec, jobs)))
     with settings(spec), _checkpoint(store, run_id) as checkpoint:
         watcher = progress or choose(spec)
         try:
@@ -56,6 +60,12 @@ def train(
     record = store.put(record, _model_state(stream, learner))
     checkpoint.clear()
     return record
+
+
+def _map(spec: RunSpec, jobs: int) -> Map:
+    if jobs < 1:
+        raise LasemError(f"jobs {jobs}: at least one training at a time")
+    return map if jobs == 1 else ProcessMap(jobs, spec.threads)
 
 
 def run_id_of(spec: RunSpec, data: str | Path | None = None) -> str:

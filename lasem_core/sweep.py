@@ -79,7 +79,8 @@ def run_sweep(
         _engine(engine, jobs or joblib.cpu_count(), scheduler, len(missing)) as (at_once, settings),
         tqdm(total=len(specs), initial=before, unit="run", disable=not progress, file=sys.stderr) as bar,
     ):
-        for spec, cause in _outcomes(missing, _parallel(store, data, settings), at_once):
+        parallel = _parallel(store, data, settings, _spare(engine, at_once, len(missing)))
+        for spec, cause in _outcomes(missing, parallel, at_once):
             done += [spec] if cause is None else []
             failed += [] if cause is None else [(spec, cause)]
             bar.update()
@@ -103,13 +104,18 @@ def split_stored(
     return stored, missing, impossible
 
 
-def _run_one(spec: RunSpec, root: Path, data: Path | None) -> Outcome:
+def _spare(engine: str, at_once: int, n_runs: int) -> int:
+    """Trainings that a run may have at a time: workers that would stay idle on this machine."""
+    return max(1, at_once // max(n_runs, 1)) if engine == "loky" else 1
+
+
+def _run_one(spec: RunSpec, root: Path, data: Path | None, jobs: int) -> Outcome:
     """One run in a worker; whatever goes wrong in it comes back as one line."""
     from lasem_core.api import train
     from lasem_core.progress import Silent
 
     try:
-        train(spec, RunStore(root), data, Silent(spec))
+        train(spec, RunStore(root), data, Silent(spec), jobs)
     except LasemError as error:
         return spec, str(error)
     except Exception as error:
@@ -118,13 +124,13 @@ def _run_one(spec: RunSpec, root: Path, data: Path | None) -> Outcome:
     return spec, None
 
 
-def _parallel(store: RunStore, data: Path | None, settings: dict[str, Any]) -> Parallel:
+def _parallel(store: RunStore, data: Path | None, settings: dict[str, Any], jobs: int) -> Parallel:
     def run(specs: Sequence[RunSpec]) -> Iterator[Outcome]:
         with joblib.parallel_config(**settings), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
             # one run per message: a batch would hold finished runs back
             parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-            yield from parallel(joblib.delayed(_run_one)(spec, store.root, data) for spec in specs)
+            yield from parallel(joblib.delayed(_run_one)(spec, store.root, data, jobs) for spec in specs)
 
     return run
 

@@ -2,29 +2,20 @@
 
 import functools
 
-import joblib
+import pandas as pd
 import pytest
 import torch
-from joblib.externals.loky.backend.reduction import cloudpickle
 from small_stream import environment, results, run, same, spec_of, stream
 
+from lasem_core import RunSpec, RunStore, train
 from lasem_core.api import make_learner
 from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.learners.brute_force import Candidate, tie
+from lasem_core.parallel import ProcessMap
+from lasem_core.sweep import _spare, run_sweep
 from lasem_core.training import VisitLog, _context, fit_task
 
 BASES = ("hps", "tf", "df-cnn")
-
-
-def parallel_map(function, items):
-    """Two threads, and jobs that go through the pickling a process pool would do."""
-    jobs = [cloudpickle.dumps((function, item)) for item in items]
-    return joblib.Parallel(n_jobs=2, prefer="threads")(joblib.delayed(_unpickled)(job) for job in jobs)
-
-
-def _unpickled(job):
-    function, item = cloudpickle.loads(job)
-    return function(item)
 
 
 @pytest.fixture(scope="module", params=BASES)
@@ -71,9 +62,23 @@ def test_candidates_of_a_later_task_share_their_starting_point():
 
 def test_a_parallel_map_gives_the_same_run(searched):
     spec, learner, life = searched
-    again, other = run(spec, stream(), map=parallel_map)
+    again, other = run(spec, stream(), map=ProcessMap(2, threads=1))
     assert same(results(life), results(other))
     assert same(learner.state_dict(), again.state_dict())
+
+
+def test_idle_workers_of_a_sweep_train_candidates():
+    assert [_spare("loky", 8, n) for n in (0, 1, 3, 8, 20)] == [8, 8, 2, 1, 1]
+    assert _spare("dask", 8, 1) == 1
+
+
+def test_a_sweep_of_one_run_on_two_workers_gives_the_same_record(tmp_path):
+    spec = RunSpec(method="brute-force", base="hps", stream={"n_tasks": 2}, schedule={"epochs": 1, "test_every": 1})
+    alone, store = train(spec), RunStore(tmp_path)
+    assert run_sweep([spec], store, jobs=2, progress=False).failed == []
+    record = store.get(alone.run_id)
+    assert record.summary == alone.summary
+    pd.testing.assert_frame_equal(record.history, alone.history)
 
 
 def test_seconds_are_those_of_all_candidates(searched):

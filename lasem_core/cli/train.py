@@ -40,6 +40,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 | bf16 (convolutions only) | fp64")] = "fp32",
     threads: Annotated[int, typer.Option(help="torch threads of this run")] = 1,
+    jobs: Annotated[int, typer.Option(help="of brute-force: configurations trained at a time")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="print the record's row as one JSON line")] = False,
 ) -> None:
     """Train one run and store its record; a finished run is not trained again.
@@ -55,17 +56,17 @@ def train(
     dotted = settings_of(settings)
     if classes_per_task is not None:
         dotted["stream.classes_per_task"] = str(classes_per_task)
-    _run(build_spec(options, dotted), store, data, as_json)
+    _run(build_spec(options, dotted), store, data, jobs, as_json)
 
 
-def _run(spec: object, store: Path, data: Path | None, as_json: bool) -> None:
+def _run(spec: object, store: Path, data: Path | None, jobs: int, as_json: bool) -> None:
     from lasem_core import api
     from lasem_core.store import RunStore
 
     runs = RunStore(store)
     known = runs.root / api.run_id_of(spec, data)
     finished = known.exists()
-    record = api.train(spec, runs, data)
+    record = api.train(spec, runs, data, jobs=jobs)
     if finished:
         print(f"lasem: run {record.run_id} was finished before; nothing to train", file=sys.stderr)
     print(json.dumps(record.row) if as_json else describe(record.row))

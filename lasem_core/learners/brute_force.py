@@ -6,7 +6,7 @@ BruteForce.train_task
 
 The candidate of the highest best-over-epochs validation accuracy wins (ties: the lowest index) and is kept as its
 last epoch left it. Its log is the visit's, with the seconds of all candidates. Candidates trained one after another
-are checkpointed within and between; with a parallel map a task that was cut off starts again.
+are checkpointed within and between; with `jobs` above 1 a task that was cut off starts again.
 
 Switches of the released code (its item 60): `first_task=fixed` does not search the first task (HPS: no transfer;
 TF, DF-CNN: all layers), `tie_first_two` searches the second for both: the first task takes its configuration over.
