@@ -66,13 +66,10 @@ def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] =
     return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
 
 
-def _larger_images(dataset: str, **em: Any) -> tuple[Runs, ...]:
-    scale = {"stream": {"n_tasks": 3}, "schedule": {"epochs": 10}}
-    common = {"datasets": (dataset,), "bases": ("hps", "df-cnn"), "first_seed_only": True}
-    return (
-        Runs("static", **common, configs=("all",), at_quick=scale),
-        Runs("lasem", **common, at_quick=scale | {"em": em}),
-    )
+def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
+    scale = {"stream": {"n_tasks": 3}, "schedule": {"epochs": 10}, "em": em}
+    bases = ("hps", "df-cnn")
+    return Runs(method, ("stl10", "caltech101"), bases, configs, first_seed_only=True, at_quick=scale)
 
 
 LASEM = _on_three_data_sets("lasem")
@@ -137,8 +134,8 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         *_compared(10, 10, "single-task", "progressive"),
     ),
     "larger_images": (
-        *_larger_images("stl10"),
-        *_larger_images("caltech101", prune="refreshed", prune_every=20),
+        _on_larger_images("static", "all"),
+        _on_larger_images("lasem", None, prune="refreshed", prune_every=20),
     ),
     "planted": (
         _planted("static", "paper", (EVERY_CONFIG,)),
