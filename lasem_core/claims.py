@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from lasem_core.configs import static_set
 from lasem_core.evidence import Evidence, layer_frequency
 from lasem_core.verdicts import Claim, judge_claims
 
@@ -31,13 +32,21 @@ def over(base: str, better: str, worse: str, metric: str = PEAK) -> Margin:
 
 
 def over_median_static(base: str) -> Margin:
-    """LASEM minus the median static configuration of the same trial: 'toward the top of the range'."""
+    """LASEM minus the median static configuration of the same trial: 'toward the top of the range'.
+
+    Only trials that have the whole static set: a part of it is no range.
+    """
 
     def margin(runs: pd.DataFrame) -> pd.Series:
         static = runs[(runs["base"] == base) & (runs["method"] == "static")]
-        return by_seed(runs, base, "lasem") - static.groupby("seed")[PEAK].median()
+        whole = static.groupby("seed").filter(_has_the_static_set)
+        return by_seed(runs, base, "lasem") - whole.groupby("seed")[PEAK].median()
 
     return margin
+
+
+def _has_the_static_set(runs: pd.DataFrame) -> bool:
+    return set(runs["config"]) >= {str(config) for config in static_set(len(runs["config"].iloc[0])).values()}
 
 
 def best_restricted_over_all(base: str) -> Margin:

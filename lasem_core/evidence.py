@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,8 +83,13 @@ class Evidence:
     def __str__(self) -> str:
         place = f"profile {self.profile} on {', '.join(self.datasets)}"
         there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at {place}"
-        missing = sorted({f"{spec.dataset} {spec.method}" for spec in _without(self.specs, self.records)})
-        return "\n".join([there, *(f"not run: {name}" for name in missing), *(f"because {c}" for c in self.causes)])
+        wanted, missing = (Counter(map(_kind, s)) for s in (self.specs, _without(self.specs, self.records)))
+        lines = [f"not run: {kind}, {count} of {wanted[kind]}" for kind, count in sorted(missing.items())]
+        return "\n".join([there, *lines, *(f"because {cause}" for cause in self.causes)])
+
+
+def _kind(spec: RunSpec) -> str:
+    return f"{spec.dataset} {spec.method}" + (f" {spec.base}" if spec.base != "none" else "")
 
 
 def gather(artefact: str, options: Options | None = None) -> Evidence:

@@ -158,6 +158,7 @@ def _plus_minus(value: float, half: float) -> str:
 def _ours(row: tuple, digits: int) -> str:
     if not row.n:
         return "-"
+    digits += "%" not in row.unit
     half = f" ± {row.ours_ci:.{digits}f}" if np.isfinite(row.ours_ci) else ""
     return f"{row.ours:.{digits}f}{half} (n={row.n})"
 

@@ -196,7 +196,9 @@ def test_evidence_trains_only_what_is_missing(tmp_path, monkeypatch):
 
 def test_stored_only_says_what_was_not_run(tmp_path):
     found = evidence.gather("figure4", Options(store=str(tmp_path), train_missing=False))
-    assert str(found) == "figure4: 0 of 3 runs at profile smoke on planted\nnot run: planted lasem"
+    assert str(found) == "figure4: 0 of 3 runs at profile smoke on planted" + "".join(
+        f"\nnot run: planted lasem {base}, 1 of 1" for base in ("df-cnn", "hps", "tf")
+    )
 
 
 def test_records_are_found_without_the_data(tmp_path, monkeypatch):

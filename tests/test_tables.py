@@ -104,6 +104,20 @@ def test_the_nine_class_subset_bears_no_numbers():
     assert verdicts.bears_numbers(_pairs("stl10", "paper", "STL-10", configs=("011101",) * 3).runs)
 
 
+def test_one_static_configuration_is_no_range():
+    claim = "LASEM HPS is above the middle of the static range"
+    alone = _pairs()
+    assert _verdict(Evidence("figure3", "quick", alone.specs, alone.records), claim)["cifar100"] == NOT_RUN
+    place = {"dataset": "cifar100", "profile": "quick", "method": "static"}
+    others = [
+        record(f"{name}{seed}", 0.37, config=name, seed=seed, **place)
+        for name in ("top1", "top2", "top3", "bottom1", "bottom2", "bottom3", "alternating")
+        for seed in range(3)
+    ]
+    whole = Evidence("figure3", "quick", alone.specs, [*alone.records, *others])
+    assert _verdict(whole, claim)["cifar100"] == REPRODUCED
+
+
 def test_an_unpaired_seed_is_left_out():
     evidence = _pairs()
     fewer = Evidence("table3", "quick", evidence.specs, evidence.records[:-1])
