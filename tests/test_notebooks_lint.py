@@ -10,6 +10,7 @@ from lasem_core.reproduce import NOTEBOOKS, READING_ORDER, declared_parameters
 
 SOURCES = sorted(NOTEBOOKS.glob("*.ipynb"))
 REFERENCES = sorted((Path(__file__).parent / "notebooks").glob("*.ipynb"))
+EXECUTED = sorted((NOTEBOOKS.parent / "outputs" / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 15
 
 
@@ -83,5 +84,17 @@ def test_reference_has_the_cells_of_its_source(path):
     assert [c.source for c in copy.cells] == [c.source for c in source.cells]
 
 
-def test_every_reference_has_a_source():
-    assert {path.name for path in REFERENCES} <= {path.name for path in SOURCES}
+def test_every_source_has_a_reference():
+    assert [path.name for path in REFERENCES] == [path.name for path in SOURCES]
+
+
+def test_every_source_has_an_executed_copy():
+    assert {path.name for path in EXECUTED} >= {path.name for path in SOURCES}
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=_name)
+def test_executed_copy_is_whole_and_names_no_folder_of_a_machine(path):
+    cells = _code(nbformat.read(path, 4))
+    assert all(cell.execution_count for cell in cells if cell.source)
+    assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
+    assert not any(f'= "{folder}' in cell.source for cell in cells for folder in ("/", "~", "C:"))
