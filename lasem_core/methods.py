@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lasem_core import canvas
 from lasem_core.canvas import BASE_NAMES
+from lasem_core.evidence import Evidence
 from lasem_core.record import RunRecord
 from lasem_core.tables import METHOD_NAMES
 
@@ -65,8 +66,9 @@ def seconds_by_task(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "task", "seconds", "over the first"])
 
 
-def growth(table: pd.DataFrame) -> Figure:
+def growth(evidence: Evidence) -> Figure:
     """How the time of a task grows with the tasks before it."""
+    table = seconds_by_task(evidence.records)
 
     def draw(axes, _column, _row) -> bool:
         if table.empty:
@@ -78,4 +80,4 @@ def growth(table: pd.DataFrame) -> Figure:
         axes.legend(frameon=False)
         return True
 
-    return canvas.panel_grid([""], [""], draw, (5.2, 3.2))
+    return canvas.caption(canvas.panel_grid([""], [""], draw, (5.2, 3.2)), evidence.caption)

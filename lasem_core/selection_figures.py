@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,17 +10,17 @@ from matplotlib.patches import Rectangle
 from lasem_core import canvas
 from lasem_core.canvas import ALL, LASEM
 from lasem_core.configs import ConfigSpace
-from lasem_core.record import RunRecord
-from lasem_core.selection import COMPARISONS, PLANTED, ranking, regret_table, transfer_share
+from lasem_core.evidence import Evidence
+from lasem_core.selection import COMPARISONS, PLANTED, ranking, regret_table, transfer_share, trial_table
 
 CONFIGS = [str(config) for config in ConfigSpace.full(4)][::-1]  # nothing transferred first
 BASES = ("hps", "df-cnn")
 PRESETS = {"paper": (LASEM, "o", -0.12), "released": (ALL, "s", 0.12)}  # colour, marker, shift
 
 
-def accuracies(trials: pd.DataFrame) -> Figure:
+def accuracies(evidence: Evidence) -> Figure:
     """Mean accuracy after the last task of every static configuration; a frame marks what the tasks are made for."""
-    table = ranking(trials)
+    table = ranking(trial_table(evidence.records))
 
     def draw(axes: Axes, _: str, base: str) -> bool:
         here = table[table["base"] == base]
@@ -41,12 +38,12 @@ def accuracies(trials: pd.DataFrame) -> Figure:
         axes.tick_params(axis="y", rotation=0)
         return True
 
-    return canvas.panel_grid([""], BASES, draw, (4.0, 4.8))
+    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.0, 4.8)), evidence.caption)
 
 
-def comparisons(trials: pd.DataFrame) -> Figure:
+def comparisons(evidence: Evidence) -> Figure:
     """LASEM's regret and gains with 95 % intervals over trials, for both presets."""
-    table = regret_table(trials)
+    table = regret_table(trial_table(evidence.records))
 
     def draw(axes: Axes, measure: str, base: str) -> bool:
         here = table[table["base"] == base]
@@ -63,12 +60,12 @@ def comparisons(trials: pd.DataFrame) -> Figure:
             axes.legend(frameon=False, title="preset", loc="upper left", bbox_to_anchor=(1, 1))
         return not here.empty
 
-    return canvas.panel_grid(list(COMPARISONS), BASES, draw, (3.6, 2.9))
+    return canvas.caption(canvas.panel_grid(list(COMPARISONS), BASES, draw, (3.6, 2.9)), evidence.caption)
 
 
-def choices(records: Iterable[RunRecord]) -> Figure:
+def choices(evidence: Evidence) -> Figure:
     """How often LASEM's later tasks transfer each layer, by what the tasks have in common."""
-    table = transfer_share(records)
+    table = transfer_share(evidence.records)
 
     def draw(axes: Axes, preset: str, base: str) -> bool:
         here = table[(table["preset"] == preset) & (table["base"] == base)]
@@ -80,4 +77,4 @@ def choices(records: Iterable[RunRecord]) -> Figure:
         axes.set(ylabel="what the tasks have in common", title=f"{canvas.title('', base)} · {preset}")
         return True
 
-    return canvas.panel_grid(list(PRESETS), BASES, draw, (4.0, 2.8))
+    return canvas.caption(canvas.panel_grid(list(PRESETS), BASES, draw, (4.0, 2.8)), evidence.caption)

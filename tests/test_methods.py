@@ -5,6 +5,7 @@ from sample_records import record
 
 from lasem_core import canvas
 from lasem_core.artefacts import plan
+from lasem_core.evidence import Evidence
 from lasem_core.methods import growth, method_table, seconds_by_task
 
 
@@ -25,6 +26,10 @@ def records():
     ]
 
 
+def evidence(records):
+    return Evidence("methods", "quick", [r.spec for r in records], records)
+
+
 def test_table_holds_the_runs_of_the_shorter_stream_best_first(records):
     table = method_table(records)
     assert list(table["method"]) == ["LASEM DF-CNN", "ProgNN"]
@@ -38,12 +43,12 @@ def test_time_by_task_is_relative_to_the_first_of_the_longest_stream(records):
     table = seconds_by_task(records).set_index(["method", "task"])["over the first"]
     assert table["ProgNN"].tolist() == [1, 1.5, 2, 2.5]
     assert table["single-task"].tolist() == [1, 1, 1, 0.5]
-    assert canvas.png(growth(seconds_by_task(records)))
+    assert canvas.png(growth(evidence(records)))
 
 
 def test_nothing_run():
     assert method_table([]).empty
-    assert "not run" in [text.get_text() for text in growth(seconds_by_task([])).axes[0].texts]
+    assert "not run" in [text.get_text() for text in growth(evidence([])).axes[0].texts]
 
 
 def test_every_method_of_the_registry_takes_part():

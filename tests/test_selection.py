@@ -6,6 +6,7 @@ from sample_records import record
 
 from lasem_core import canvas, selection_figures
 from lasem_core.artefacts import plan
+from lasem_core.evidence import Evidence
 from lasem_core.selection import (
     COMPARISONS,
     PLANTED,
@@ -80,6 +81,10 @@ def records():
     ]
 
 
+def evidence(records):
+    return Evidence("planted", "smoke", [r.spec for r in records], records)
+
+
 def test_no_other_data_set_takes_the_place_of_planted_tasks():
     specs = plan(["planted"], "quick", dataset="cifar100", preset="released", seeds=[0])
     assert {spec.dataset for spec in specs} == {"planted"}
@@ -96,14 +101,14 @@ def test_share_of_transferred_layers_leaves_the_first_task_out(records):
 
 @pytest.mark.parametrize("view", [selection_figures.accuracies, selection_figures.comparisons])
 def test_pictures_of_trials(view, records):
-    assert canvas.png(view(trial_table(records)))
-    assert all(_says_not_run(axes) for axes in view(trial_table([])).axes)
+    assert canvas.png(view(evidence(records)))
+    assert all(_says_not_run(axes) for axes in view(evidence([])).axes)
 
 
 def test_picture_of_choices(records):
-    words = [text.get_text() for axes in selection_figures.choices(records).axes for text in axes.texts]
+    words = [text.get_text() for axes in selection_figures.choices(evidence(records)).axes for text in axes.texts]
     assert "not run" not in words
-    assert all(_says_not_run(axes) for axes in selection_figures.choices([]).axes)
+    assert all(_says_not_run(axes) for axes in selection_figures.choices(evidence([])).axes)
 
 
 def _says_not_run(axes):
