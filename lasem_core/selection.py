@@ -101,6 +101,7 @@ def _against(lasem: pd.DataFrame, static: pd.DataFrame, measure: str) -> dict[st
         everything = here.loc[here["config"].str.fullmatch("1+"), measure]
         if here.empty or everything.empty:
             continue
+        here = here.sort_values("config", key=lambda bits: bits.str[::-1], ascending=False)  # ties: lowest index
         ours = getattr(run, measure)
         differences["regret"].append(here.loc[here["valid"].idxmax(), measure] - ours)
         differences["gain_over_all"].append(ours - everything.item())

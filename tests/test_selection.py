@@ -42,6 +42,13 @@ def test_regret_is_against_the_configuration_chosen_on_validation():
     assert regret_table(TRIALS).set_index("preset").loc["released", "regret"] == pytest.approx(0.70 - 0.9)
 
 
+def test_ties_on_validation_go_to_the_lowest_index_whatever_the_order():
+    tied = TRIALS[TRIALS["seed"] == 0].assign(valid=0.9)
+    for trials in (tied, tied[::-1]):
+        row = regret_table(trials).set_index("preset").loc["paper"]
+        assert row["regret"] == pytest.approx(0.40 - 0.65)
+
+
 def test_ranking_is_best_first():
     table = ranking(TRIALS)
     assert list(table["config"]) == ["00", "01", "11"]
