@@ -73,12 +73,15 @@ class Evidence:
 
     @property
     def caption(self) -> str:
-        """The schedule, how many trials a point stands for, and whether that says anything about the paper."""
+        """The schedule, how many trials a point stands for, whether that says anything about the paper, and data that
+        are not the official ones."""
         trials = self.runs.groupby(["dataset", "base", "label"])["seed"].nunique()
         few, many = (int(trials.min()), int(trials.max())) if len(trials) else (0, 0)
         mean = f"mean over {few if few == many else f'{few} to {many}'} trials, 95 % t-interval"
         words = ["no records", "one trial, no interval"][many] if many < 2 else mean
-        return f"profile {self.profile}; {words}{'; says nothing about the paper' if self.profile == 'smoke' else ''}"
+        warning = ["says nothing about the paper"] if self.profile == "smoke" else []
+        names = [title for title in self.runs["title"].unique() if "not the official" in title]
+        return "; ".join([f"profile {self.profile}", words, *warning, *names])
 
     def __str__(self) -> str:
         place = f"profile {self.profile} on {', '.join(self.datasets)}"

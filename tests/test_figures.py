@@ -174,3 +174,10 @@ def test_drawings():
 def test_beside_paper_shows_the_paper_even_without_records():
     figure = figures.beside_paper(tables.comparison(Evidence("table1", "smoke", [], [])))
     assert len(figure.axes) == 2
+
+
+def test_caption_names_data_that_are_not_the_official_ones():
+    title = "STL-10 (9-class subset, not the official split)"
+    run = record("s", dataset="stl10", base="hps", profile="quick", title=title, configs=["011000"] * 3)
+    assert title in Evidence("figure3", "quick", [run.spec], [run]).caption
+    assert "official" not in Evidence("figure3", "quick", [], [record("t", dataset="cifar100")]).caption
