@@ -61,13 +61,17 @@ def _planted(method: str, preset: str, configs: tuple[str | None, ...] = (None,)
     return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
 
 
+def _scale(n_tasks: int, epochs: int) -> dict[str, Any]:
+    return {"stream": {"n_tasks": n_tasks}, "schedule": {"epochs": epochs}}
+
+
 def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] = ("none",)) -> tuple[Runs, ...]:
-    scale = {"stream": {"n_tasks": n_tasks}, "schedule": {"epochs": epochs}}
+    scale = _scale(n_tasks, epochs)
     return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
 
 
 def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
-    scale = {"stream": {"n_tasks": 3}, "schedule": {"epochs": 10}, "em": em}
+    scale = _scale(3, 10) | _em(**em)
     bases = ("hps", "df-cnn")
     return Runs(method, ("stl10", "caltech101"), bases, configs, first_seed_only=True, at_quick=scale)
 
@@ -90,6 +94,7 @@ _SWITCHES = tuple(
     for rollback in (True, False)
     if rollback or (likelihood, prior) in (("joint", "count"), ("mean", "running-mean"))
 )
+
 ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     "figure1": (Runs("static", PAIR, ("hps", "df-cnn"), (STATIC_SET,)),),
     "figure2": (),  # a drawing of the three bases

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from lasem_core import canvas, verdicts
 from lasem_core.canvas import ALL, BASE_NAMES, BEST, COLOURS, LASEM, RANGE, SPECIFIC, TRANSFERRED, interval, percent
 from lasem_core.evidence import Evidence, label, layer_frequency
-from lasem_core.tables import METHOD_NAMES
+from lasem_core.tables import method_name
 
 ACCURACY = "peak per-task accuracy"
 PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
@@ -253,15 +253,12 @@ def beside_paper(table: pd.DataFrame) -> Figure:
 
 
 def _run_name(run: dict[str, str]) -> str:
-    method = f"static, {run['label']}" if run["method"] == "static" else METHOD_NAMES.get(run["method"], run["method"])
-    return method if run["base"] == "none" else f"{method} {BASE_NAMES[run['base']]}"
+    return method_name(f"static, {run['label']}" if run["method"] == "static" else run["method"], run["base"])
 
 
 def _published(dataset: str, base: str, method: str) -> float:
     """Table 3's accuracy as a fraction; NaN where the paper prints none."""
-    targets = verdicts.targets().query("artefact == 'table3' and metric == 'peak_accuracy'")
-    here = targets[(targets["dataset"] == dataset) & (targets["base"] == base) & (targets["method"] == method)]
-    return here["value"].iloc[0] / 100 if len(here) else float("nan")
+    return verdicts.published(dataset, base, method)[0] / 100
 
 
 def _grid(evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float]) -> Figure:

@@ -9,10 +9,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from lasem_core import canvas
-from lasem_core.canvas import BASE_NAMES
 from lasem_core.evidence import Evidence
 from lasem_core.record import RunRecord
-from lasem_core.tables import METHOD_NAMES
+from lasem_core.tables import method_name
 
 GROWTH = ("progressive", "single-task")
 COLUMNS = (
@@ -47,9 +46,7 @@ def _row(record: RunRecord) -> dict[str, object]:
 
 
 def _name(record: RunRecord) -> str:
-    spec = record.spec
-    base = BASE_NAMES[spec.base] if spec.base != "none" else ""
-    return f"{METHOD_NAMES.get(spec.method, spec.method)} {base}".strip()
+    return method_name(record.spec.method, record.spec.base)
 
 
 def seconds_by_task(records: Iterable[RunRecord]) -> pd.DataFrame:

@@ -44,17 +44,22 @@ def _trial(record: RunRecord) -> dict[str, object]:
     return place | who | {"valid": best_valid} | {name: record.summary[name] for name in MEASURES}
 
 
+def _static(trials: pd.DataFrame) -> pd.DataFrame:
+    """The static configurations in canonical order, in which a tie goes to the first."""
+    static = trials[(trials["method"] == "static") & (trials["preset"] == "paper")]
+    return static.sort_values("config", key=lambda bits: bits.str[::-1], ascending=False)
+
+
 def ranking(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
     """Static configurations, best first, per relatedness and base: mean over trials, half-width, n."""
-    static = trials[(trials["method"] == "static") & (trials["preset"] == "paper")]
-    groups = static.groupby([*PLACE, "config"])[measure]
+    groups = _static(trials).groupby([*PLACE, "config"])[measure]
     table = groups.agg(accuracy="mean", ci=lambda values: t_interval(values)[1], n="size").reset_index()
     return table.sort_values([*PLACE, "accuracy"], ascending=[True, True, False], ignore_index=True)
 
 
 def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
     """Whether the configuration a relatedness was made for beats its opposite: points, paired over trials."""
-    static = trials[trials["method"] == "static"].pivot_table(measure, [*PLACE, "seed"], "config")
+    static = _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
     rows = [
         {"relatedness": related, "base": base, "better": PLANTED[related][0], "worse": PLANTED[related][1]}
         | _margin(runs[PLANTED[related][0]] - runs[PLANTED[related][1]])
@@ -74,7 +79,7 @@ def regret_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.Da
     Regret is the accuracy of the static configuration with the best VALIDATION accuracy minus LASEM's: below 0,
     LASEM beats the search it replaces. Half-widths of 95 % t-intervals stand in the columns `*_ci`.
     """
-    static = trials[(trials["method"] == "static") & (trials["preset"] == "paper")]
+    static = _static(trials)
     lasem = trials[trials["method"] == "lasem"]
     rows = [
         dict(zip([*PLACE, "preset"], place, strict=True)) | _against(runs, static, measure)
@@ -101,7 +106,6 @@ def _against(lasem: pd.DataFrame, static: pd.DataFrame, measure: str) -> dict[st
         everything = here.loc[here["config"].str.fullmatch("1+"), measure]
         if here.empty or everything.empty:
             continue
-        here = here.sort_values("config", key=lambda bits: bits.str[::-1], ascending=False)  # ties: lowest index
         ours = getattr(run, measure)
         differences["regret"].append(here.loc[here["valid"].idxmax(), measure] - ours)
         differences["gain_over_all"].append(ours - everything.item())

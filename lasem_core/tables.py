@@ -30,6 +30,12 @@ UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio"
 COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "verdict")
 
 
+def method_name(method: str, base: str) -> str:
+    """`LASEM DF-CNN`; a method without a way of sharing (base `none`) by its own name."""
+    name = METHOD_NAMES.get(method, method)
+    return name if base == "none" else f"{name} {BASE_NAMES[base]}"
+
+
 def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
     """`41.3 ± 0.8 (n=3)`; `41.3 (n=1)` where one trial gives no interval; `-` where there is none."""
     values = np.atleast_1d(np.asarray(values, dtype=float))
@@ -108,9 +114,8 @@ def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[st
         here = here[here["groups"] != ""]
     values = _measure(here, runs, target, accuracy)
     mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
-    name = [METHOD_NAMES.get(target.method, target.method), BASE_NAMES[base] if base != "none" else ""]
     return {
-        "name": " ".join(word for word in [*name, DATASET_NAMES[target.dataset]] if word),
+        "name": f"{method_name(target.method, base)} {DATASET_NAMES[target.dataset]}",
         "dataset": target.dataset,
         "metric": target.metric,
         "unit": UNITS[target.metric],
@@ -199,9 +204,8 @@ def _is_trial(spec: RunSpec, planned: RunSpec) -> bool:
 
 def _readme_row(records: list[RunRecord], dataset: str, base: str, method: str) -> str:
     runs = run_table(records)
-    targets = verdicts.targets().query("artefact == 'table3' and metric == 'peak_accuracy'")
-    target = targets[(targets["dataset"] == dataset) & (targets["base"] == base) & (targets["method"] == method)]
-    published = _plus_minus(target["value"].item(), target["ci95"].item()) if len(target) else "-"
+    value, half = verdicts.published(dataset, base, method)
+    published = _plus_minus(value, half) if np.isfinite(value) else "-"
     cells = [spread(100 * runs[name]) for name in verdicts.ACCURACIES]
     words = [f"{METHOD_NAMES[method]}, {BASE_NAMES[base]}", *cells, spread(runs["forgetting_ratio"], 2), published]
     return "| " + " | ".join(word if word != "-" else "not run" for word in words) + " |"

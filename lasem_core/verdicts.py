@@ -94,6 +94,13 @@ def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, obje
     return own | {"verdict": judge_ordering(margins, claim.level)}
 
 
+def published(dataset: str, base: str, method: str) -> tuple[float, float]:
+    """Table 3's peak accuracy in percent and its interval's half-width; NaN where the paper prints none."""
+    table = targets().query("artefact == 'table3' and metric == 'peak_accuracy'")
+    here = table[(table["dataset"] == dataset) & (table["base"] == base) & (table["method"] == method)]
+    return (here["value"].item(), here["ci95"].item()) if len(here) else (float("nan"), float("nan"))
+
+
 def targets() -> pd.DataFrame:
     """The paper's published numbers (tables 1 and 3, appendices, statements in the text)."""
     with files("lasem_core").joinpath("targets.csv").open() as stream:
