@@ -166,9 +166,9 @@ class TaskNetwork:
 
     def penalty(self, transfer_mass: Tensor) -> Tensor | None:
         """Auxiliary loss, each layer's weighted by the posterior mass (d,) of 'this layer is transferred'."""
-        pairs = [(self.sharing.penalty(a), m) for a, m in zip(self.task.adapters, transfer_mass, strict=True) if a]
-        terms = [penalty * mass for penalty, mass in pairs if penalty is not None]
-        return torch.stack(terms).sum() if terms else None
+        pairs = [(a, m) for a, m in zip(self.task.adapters, transfer_mass, strict=True) if a]
+        terms = self.sharing.penalty([adapter for adapter, _ in pairs]) if pairs else None  # (L,)
+        return None if terms is None else terms @ torch.stack([mass for _, mass in pairs])
 
     def parameters(self) -> list[Tensor]:
         """Every tensor of this task, shared ones first."""

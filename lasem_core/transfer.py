@@ -8,6 +8,7 @@ transferred has filters of its own, whatever the way of sharing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -80,8 +81,9 @@ class Sharing(Protocol):
     def filters(self, shared: Tensors, adapter: Tensors) -> Filters:
         """The filters of one task from shared knowledge and its adapter, differentiable in both."""
 
-    def penalty(self, adapter: Tensors) -> Tensor | None:
-        """A scalar to add to the loss of a configuration that transfers this layer, or None."""
+    def penalty(self, adapters: Sequence[Tensors]) -> Tensor | None:
+        """(L,): for each of L layers' adapters, what to add to the loss of a configuration that transfers the
+        layer; None if there is nothing to add."""
 
 
 class HardSharing:
@@ -96,7 +98,7 @@ class HardSharing:
     def filters(self, shared: Tensors, adapter: Tensors) -> Filters:
         return shared["weight"], shared["bias"]
 
-    def penalty(self, adapter: Tensors) -> Tensor | None:
+    def penalty(self, adapters: Sequence[Tensors]) -> Tensor | None:
         return None
 
 
@@ -118,19 +120,32 @@ class TensorFactorization:
         return adapter | {"bias": init.glorot("bias", (layer.out_channels,))}
 
     def filters(self, shared: Tensors, adapter: Tensors) -> Filters:
-        rotated = torch.einsum("abcd,ds->abcs", shared["core"], adapter["factor_out"])
-        rotated = torch.einsum("abcs,cr->abrs", rotated, adapter["factor_in"])
-        weight = torch.einsum("abrs,ap,bq->srpq", rotated, adapter["factor_h"], adapter["factor_w"])
-        return weight, adapter["bias"]
+        """weight[s,r,p,q] = sum over a,b,c,d of core[a,b,c,d] H[a,p] W[b,q] In[c,r] Out[d,s].
 
-    def penalty(self, adapter: Tensors) -> Tensor | None:
+        As three matrix products in this order, because an einsum spends its time in copies.
+        """
+        k, _, n_in, n_out = shared["core"].shape
+        turned = (shared["core"].flatten(0, 2) @ adapter["factor_out"]).view(k * k, n_in, n_out)
+        turned = torch.bmm(adapter["factor_in"].T.expand(k * k, -1, -1), turned).flatten(1)  # (k * k, in * out)
+        spatial = torch.kron(adapter["factor_h"], adapter["factor_w"])
+        return (spatial.T @ turned).view(k, k, n_in, n_out).permute(3, 2, 0, 1), adapter["bias"]
+
+    def penalty(self, adapters: Sequence[Tensors]) -> Tensor | None:
         """Weight times the sum over factors of the Frobenius norm of U'U - I (released code, item 36)."""
-        return self.orthogonality * sum(_distance_from_orthogonal(adapter[name]) for name in self.factors)
+        distances = _distances_from_orthogonal([adapter[name] for adapter in adapters for name in self.factors])
+        return self.orthogonality * torch.stack(distances).view(len(adapters), -1).sum(1)
 
 
-def _distance_from_orthogonal(factor: Tensor) -> Tensor:
-    identity = torch.eye(len(factor), device=factor.device, dtype=factor.dtype)
-    return torch.linalg.vector_norm(factor.T @ factor - identity)
+def _distances_from_orthogonal(factors: Sequence[Tensor]) -> list[Tensor]:
+    """One number per factor; those of one size go through the processor together."""
+    distances: dict[int, Tensor] = {}
+    for size in dict.fromkeys(len(factor) for factor in factors):
+        alike = [i for i, factor in enumerate(factors) if len(factor) == size]
+        stacked = torch.stack([factors[i] for i in alike])  # (N, size, size)
+        identity = torch.eye(size, device=stacked.device, dtype=stacked.dtype)
+        excess = torch.baddbmm(identity.expand_as(stacked), stacked.mT, stacked, beta=-1)
+        distances |= dict(zip(alike, torch.linalg.vector_norm(excess, dim=(1, 2)).unbind(), strict=True))
+    return [distances[i] for i in range(len(factors))]
 
 
 class DeconvFactorization:
@@ -157,10 +172,12 @@ class DeconvFactorization:
     def filters(self, shared: Tensors, adapter: Tensors) -> Filters:
         grown = F.conv_transpose2d(
             shared["knowledge"], adapter["deconv"], adapter["deconv_bias"], stride=2, padding=1
-        )  # (1, u, k, k)
-        return torch.einsum("ukl,uio->oikl", grown[0], adapter["mixing"]), adapter["bias"]
+        )[0]  # (u, k, k)
+        # the sum over u as one matrix product: an einsum would copy `mixing`, the largest tensor of all
+        mixed = grown.flatten(1).T @ adapter["mixing"].flatten(1)  # (k * k, in * out)
+        return mixed.view(*grown.shape[1:], *adapter["mixing"].shape[1:]).permute(3, 2, 0, 1), adapter["bias"]
 
-    def penalty(self, adapter: Tensors) -> Tensor | None:
+    def penalty(self, adapters: Sequence[Tensors]) -> Tensor | None:
         return None
 
 

@@ -76,8 +76,8 @@ def compare(base, configs, size=12):
         dropped = separate_logits(network, config, batch.images, masks[i])
         loss = loss + weights[i] * F.cross_entropy(dropped, batch.labels)
         for layer, bit in enumerate(config.bits):
-            extra = network.sharing.penalty(network.task.adapters[layer]) if bit else None
-            loss = loss if extra is None else loss + weights[i] * extra
+            extra = network.sharing.penalty([network.task.adapters[layer]]) if bit else None
+            loss = loss if extra is None else loss + weights[i] * extra[0]
     apart = torch.autograd.grad(loss, parameters, allow_unused=True)
     for one, other in zip(together, apart, strict=True):
         assert (one is None) == (other is None)

@@ -113,8 +113,11 @@ def test_tensor_factorization_is_the_four_mode_product():
 
 def test_orthogonality_is_a_norm_not_a_square():
     way = TensorFactorization(0.5)
-    adapter = {name: 2 * torch.eye(3, dtype=F64) for name in way.factors}
-    assert float(way.penalty(adapter)) == pytest.approx(0.5 * 4 * math.sqrt(3 * 9))
+    doubled = {name: 2 * torch.eye(3, dtype=F64) for name in way.factors}
+    mixed = {"factor_h": torch.zeros(3, 3, dtype=F64), "factor_w": torch.eye(3, dtype=F64),
+             "factor_in": 2 * torch.eye(4, dtype=F64), "factor_out": torch.eye(3, dtype=F64)}  # fmt: skip
+    expected = [0.5 * 4 * math.sqrt(3 * 9), 0.5 * (math.sqrt(3) + math.sqrt(4 * 9))]
+    assert way.penalty([doubled, mixed]).tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 11])
