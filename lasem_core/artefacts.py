@@ -70,6 +70,14 @@ def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] =
     return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
 
 
+def _nine_layers(method: str, *settings: Mapping[str, Any], configs: tuple[str | None, ...] = (None,)) -> Runs:
+    return Runs(method, ("stl10-group",), ("df-cnn",), configs, settings, at_quick=_scale(3, 5))
+
+
+def _paired(method: str, *settings: Mapping[str, Any], configs: tuple[str | None, ...] = (None,)) -> Runs:
+    return Runs(method, ("cifar100",), SHARED, configs, settings, at_quick=_scale(3, 100))
+
+
 def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
     scale = _scale(3, 10) | _em(**em)
     bases = ("hps", "df-cnn")
@@ -118,8 +126,8 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     "table3": SEARCHES,
     "appendix_c": SEARCHES,
     "appendix_e": (
-        Runs("static", ("stl10-group",), ("df-cnn",), ("all",)),
-        Runs("lasem", ("stl10-group",), ("df-cnn",), settings=(_em(groups=ADJACENT), _em(groups=""))),
+        _nine_layers("static", {}, configs=("all",)),
+        _nine_layers("lasem", _em(groups=ADJACENT), _em(groups="", prune="sampled", prune_every=4)),
     ),
     "appendix_f": tuple(
         Runs(method, ("office-home",), bases, configs, first_seed_only=True)
@@ -148,8 +156,8 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         _planted("lasem", "released"),
     ),
     "speed": (
-        Runs("static", ("cifar100",), SHARED, ("all",), first_seed_only=True),
-        Runs("lasem", ("cifar100",), SHARED, settings=({}, _em(prune="refreshed"))),
+        _paired("static", {}, configs=("all",)),
+        _paired("lasem", {}, _em(prune="refreshed")),
     ),
 }
 

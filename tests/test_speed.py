@@ -146,4 +146,4 @@ def test_kept_parameters_are_compared_where_models_are_kept(tmp_path):
 def test_the_artefact_holds_nine_pairs():
     lasem_runs = [spec for spec in plan(["speed"], "quick") if spec.method == "lasem"]
     assert len(lasem_runs) == 18 and {spec.em.prune for spec in lasem_runs} == {"off", "refreshed"}
-    assert {spec.schedule.epochs for spec in lasem_runs} == {200}
+    assert {(spec.stream.n_tasks, spec.schedule.epochs) for spec in lasem_runs} == {(3, 100)}

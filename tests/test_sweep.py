@@ -214,8 +214,8 @@ def test_plans_follow_the_paper():
     assert len(on_stl) == 2 * (16 + 1) and {spec.base for spec in on_stl} == {"tf", "df-cnn"}
     masses = [spec.em.fixed_mass for spec in plan(["figure5"], "quick", [0]) if spec.method == "fixed-posterior"]
     assert masses == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    groups = [spec.em.groups for spec in plan(["appendix_e"], "quick", [0]) if spec.method == "lasem"]
-    assert groups == ["1,2,3|4,5,6|7,8,9", ""]
+    nine_layers = [spec.em for spec in plan(["appendix_e"], "quick", [0]) if spec.method == "lasem"]
+    assert [(em.groups, em.prune) for em in nine_layers] == [("1,2,3|4,5,6|7,8,9", "off"), ("", "sampled")]
     assert {spec.method for spec in plan(["table1"], "quick")} == {"den", "apd", "progressive", "darts", "lasem"}
 
 
