@@ -21,7 +21,7 @@ from lasem_core.progress import Silent, choose
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunRecord, RunStore
 from lasem_core.training import lifelong
-from lasem_core.version import NUMERICS_VERSION
+from lasem_core.version import GENERATIONS
 
 
 def train(
@@ -70,7 +70,7 @@ def _map(spec: RunSpec, jobs: int) -> Map:
 
 def run_id_of(spec: RunSpec, data: str | Path | None = None) -> str:
     """The id of `spec` on these data, on this kind of device, by this generation of the code."""
-    return spec.run_id(datasets.fingerprint(spec, data), resolve_device(spec).type, NUMERICS_VERSION)
+    return spec.run_id(datasets.fingerprint(spec, data), resolve_device(spec).type, GENERATIONS[spec.base])
 
 
 def load_learner(record: RunRecord) -> Learner:

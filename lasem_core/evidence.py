@@ -81,7 +81,8 @@ class Evidence:
         words = ["no records", "one trial, no interval"][many] if many < 2 else mean
         warning = ["says nothing about the paper"] if self.profile == "smoke" else []
         names = [title for title in self.runs["title"].unique() if "not the official" in title]
-        return "; ".join([f"profile {self.profile}", words, *warning, *names])
+        older = ["with runs of an older generation of the code"] if any(r.stale for r in self.records) else []
+        return "; ".join([f"profile {self.profile}", words, *warning, *names, *older])
 
     def __str__(self) -> str:
         place = f"profile {self.profile} on {', '.join(self.datasets)}"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from lasem_core.errors import LasemError
 from lasem_core.spec import Dataset, Part, Preset, Profile, RunSpec, build_spec, explain
@@ -36,8 +36,13 @@ class Options(Part):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
     store: str = "outputs/runs"
     data: str = ""  # empty: LASEM_DATA
-    out: str = "outputs"
+    out: Annotated[str, Field(validate_default=True)] = ""  # empty: `home`
     train_missing: bool = True
+
+    @field_validator("out")
+    @classmethod
+    def _at_home(cls, out: str, info: ValidationInfo) -> str:
+        return out or home(info.data.get("profile", "smoke"))
 
     @classmethod
     def check(cls, **given: Any) -> Options:
@@ -46,6 +51,11 @@ class Options(Part):
             return cls(**given)
         except ValidationError as error:
             raise NotebookError(explain(error)) from None
+
+
+def home(profile: str) -> str:
+    """Where pictures and notebooks go unless told: those of a smoke test do not take the place of evidence."""
+    return "outputs/smoke" if profile == "smoke" else "outputs"
 
 
 def check_spec(options: dict[str, Any], settings: dict[str, Any] | None = None) -> RunSpec:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lasem_core.disk import sync_folder, write_synced
 from lasem_core.record import TABLES, RunRecord, plain
 from lasem_core.spec import RunSpec, explain
-from lasem_core.version import NUMERICS_VERSION
+from lasem_core.version import GENERATIONS
 
 
 class Damaged(Exception):
@@ -35,7 +35,7 @@ def write_files(folder: Path, record: RunRecord, model_state: dict[str, Any] | N
 def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
     document = {
         "run_id": record.run_id,
-        "numerics_version": NUMERICS_VERSION,
+        "numerics_version": GENERATIONS[record.spec.base],
         "fingerprint": record.fingerprint,
         "digest": record.digest(),
         "spec": record.spec.model_dump(mode="json"),
@@ -90,10 +90,15 @@ def read_record(folder: Path) -> RunRecord:
             measured=document["measured"],
             **{name: _read_table(folder, name, document["sha256"]) for name in TABLES},
             path=folder,
-            stale=document["numerics_version"] != NUMERICS_VERSION,
+            stale=is_stale(document),
         )
     except ValidationError as error:
         raise Damaged(f"its specification is not one this version knows: {explain(error)}") from None
+
+
+def is_stale(document: dict[str, Any]) -> bool:
+    """Was the record with this record.json made by an older generation of the code?"""
+    return document["numerics_version"] != GENERATIONS.get(document["spec"]["base"])
 
 
 def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:

@@ -31,8 +31,7 @@ from lasem_core.command import command_line
 from lasem_core.disk import free_name, one_line_errors, remove, sync_folder
 from lasem_core.errors import LasemError
 from lasem_core.record import CHOICES, ROW, RunRecord, flat_row, flatten
-from lasem_core.record_files import Damaged, add_model, read_document, read_record, verify_model, write_files
-from lasem_core.version import NUMERICS_VERSION
+from lasem_core.record_files import Damaged, add_model, is_stale, read_document, read_record, verify_model, write_files
 
 __all__ = ["RunRecord", "RunStore"]
 
@@ -189,7 +188,7 @@ class RunStore:
 def _summary_row(document: dict[str, Any]) -> dict[str, Any]:
     spec, summary = document["spec"], document["summary"]
     row = flat_row(document["run_id"], spec, summary, document["measured"])
-    row |= {"config": spec["config"], "stale": document["numerics_version"] != NUMERICS_VERSION}
+    row |= {"config": spec["config"], "stale": is_stale(document)}
     settings = {name: value for name, value in flatten(spec) if name not in row}
     others = {name: value for name, value in summary.items() if name not in row}
     return row | others | settings

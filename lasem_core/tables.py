@@ -189,12 +189,14 @@ def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "qui
     """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3.
 
     Only runs that are exactly what the profile prescribes: another schedule or another switch is another experiment.
+    A row marked † holds runs of an older generation of the code.
     """
-    records = [r for r in store.records(dataset=dataset, profile=profile, preset="paper") if not r.stale]
+    records = sorted(store.records(dataset=dataset, profile=profile, preset="paper"), key=lambda r: not r.stale)
     lines = ["| " + " | ".join(README_COLUMNS.values()) + " |", "|---" * len(README_COLUMNS) + "|"]
     for base, method in product(("hps", "tf", "df-cnn"), ("lasem", "static")):
         planned = RunSpec(dataset=dataset, profile=profile, method=method, base=base)
-        lines.append(_readme_row([r for r in records if _is_trial(r.spec, planned)], dataset, base, method))
+        newest = {r.spec.seed: r for r in records if _is_trial(r.spec, planned)}
+        lines.append(_readme_row(list(newest.values()), dataset, base, method))
     return "\n".join(lines)
 
 
@@ -207,7 +209,13 @@ def _readme_row(records: list[RunRecord], dataset: str, base: str, method: str) 
     value, half = verdicts.published(dataset, base, method)
     published = _plus_minus(value, half) if np.isfinite(value) else "-"
     cells = [spread(100 * runs[name]) for name in verdicts.ACCURACIES]
-    words = [f"{METHOD_NAMES[method]}, {BASE_NAMES[base]}", *cells, spread(runs["forgetting_ratio"], 2), published]
+    mark = " †" if any(record.stale for record in records) else ""
+    words = [
+        f"{METHOD_NAMES[method]}, {BASE_NAMES[base]}{mark}",
+        *cells,
+        spread(runs["forgetting_ratio"], 2),
+        published,
+    ]
     return "| " + " | ".join(word if word != "-" else "not run" for word in words) + " |"
 
 

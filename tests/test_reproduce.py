@@ -169,6 +169,12 @@ def test_wrong_spec_is_one_line():
         check_spec({"base": "cnn"})
 
 
+def test_smoke_does_not_take_the_place_of_evidence():
+    assert Options().out == "outputs/smoke" and Options().store == "outputs/runs"
+    assert Options(profile="quick").out == "outputs"
+    assert Options(profile="smoke", out="here").out == "here"
+
+
 def test_tests_keep_their_outputs_apart(monkeypatch):
     monkeypatch.setenv("LASEM_OUTPUTS", "elsewhere")
     assert in_repository("outputs/runs").parts[-2:] == ("elsewhere", "runs")

@@ -23,6 +23,7 @@ from lasem_core.errors import LasemError
 from lasem_core.record_files import _document_bytes, _seal
 from lasem_core.spec import RunSpec, build_spec
 from lasem_core.store import RunRecord, RunStore
+from lasem_core.version import GENERATIONS
 
 FILES = ("record.json", "history.parquet", "posterior.parquet", "accuracy.parquet")
 MODEL = {"weights": torch.arange(3.0)}
@@ -246,8 +247,9 @@ def test_what_killed_writers_left_is_tidied_after_a_day(store):
 
 def test_records_of_older_code_are_stale(store, monkeypatch):
     store.put(make_record())
-    monkeypatch.setattr("lasem_core.store.NUMERICS_VERSION", 2)
-    monkeypatch.setattr("lasem_core.record_files.NUMERICS_VERSION", 2)
+    record = store.get(make_record().run_id)
+    assert not record.stale and not store.summaries()["stale"].any()
+    monkeypatch.setitem(GENERATIONS, record.spec.base, GENERATIONS[record.spec.base] + 1)
     record = store.get(make_record().run_id)
     assert record.stale and store.summaries()["stale"].all()
     with pytest.raises(ValueError, match="stale"):

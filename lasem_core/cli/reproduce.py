@@ -14,8 +14,12 @@ def reproduce(
     dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
     preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
-    out: Annotated[Path, typer.Option(help="Where runs, notebooks, figures and the report go.")] = Path("outputs"),
-    store: Annotated[Path | None, typer.Option(help="The folder with the records; default: OUT/runs.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="For notebooks, figures, report; default: outputs/smoke at smoke, else outputs.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="The folder with the records; default: OUT/runs, without OUT outputs/runs.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Data folder; default: LASEM_DATA.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
     train: Annotated[bool, typer.Option(help="Train what is missing, or show only what is stored.")] = True,
@@ -29,11 +33,13 @@ def reproduce(
     from lasem_core.reproduce import reproduce as run
 
     options = Options.check(
-        profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (), out=str(out),
-        store=str(store or out / "runs"), data=str(data.resolve()) if data else "", train_missing=train,
+        profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (), out=str(out or ""),
+        store=str(store or (out or Path("outputs")) / "runs"), data=str(data.resolve()) if data else "",
+        train_missing=train,
     )  # fmt: skip
     outcomes = run(artefacts or ["all"], options, jobs, typer.echo)
     failed = [outcome for outcome in outcomes if outcome.problem]
-    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} notebooks in {out / 'notebooks'}; {out}/report.html")
+    shown = f"{options.out}/notebooks; {options.out}/report.html"
+    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} notebooks in {shown}")
     if failed:
         raise typer.Exit(1)
