@@ -78,7 +78,7 @@ def lifelong(
     """Train `learner` on `stream`, going on from `checkpoint` if it holds a state."""
     life, log, start = _restore(env, learner, stream, checkpoint)
     for visit in range(start, len(stream.order)):
-        context = _context(env, stream, visit)
+        context = context_of(env, stream, visit)
         if log is None:
             learner.begin_task(context)
         hook = partial(_on_epoch, life, learner, checkpoint, progress, visit)
@@ -91,7 +91,8 @@ def lifelong(
     return life
 
 
-def _context(env: Environment, stream: TaskStream, visit: int) -> TaskContext:
+def context_of(env: Environment, stream: TaskStream, visit: int) -> TaskContext:
+    """What a learner is told about a visit: its task, its learning rates, the tasks seen so far."""
     number, epochs = stream.order[visit], env.spec.schedule.epochs
     lr = partial(_lr_in_visit, env, visit)
     seen = {n: stream.tasks[n].to(env.device) for n in dict.fromkeys(stream.order[: visit + 1])}
@@ -120,7 +121,7 @@ def fit_task(
     log = VisitLog(**log) if isinstance(log, dict) else log
     for epoch in range(log.epoch + 1, context.epochs + 1):
         started = time.perf_counter()
-        report = _train_epoch(learner, context, env, epoch) if epoch else EpochReport()
+        report = train_epoch(learner, context, env, epoch) if epoch else EpochReport()
         trained = time.perf_counter()
         row = _evaluate_epoch(learner, context, env, seen, log, epoch)
         log.train_seconds += trained - started
@@ -131,7 +132,8 @@ def fit_task(
     return log
 
 
-def _train_epoch(learner: Learner, context: TaskContext, env: Environment, epoch: int) -> EpochReport:
+def train_epoch(learner: Learner, context: TaskContext, env: Environment, epoch: int) -> EpochReport:
+    """One pass over the training images of the open task, in the order that (seed, visit, epoch) keys."""
     split, spec = context.task.train, env.spec
     index = learner.train_index(len(split))
     order = keyed_random.permutation(keyed_random.key(spec.seed, "order", context.visit, epoch), len(index), env.device)
@@ -235,7 +237,7 @@ def _restore(
     log = VisitLog(**state["log"]) if state["log"] else None
     if log is not None:
         learner.resume_task(
-            _context(env, stream, len(life.visits)), _to_device(state["learner"]["training"], env.device)
+            context_of(env, stream, len(life.visits)), _to_device(state["learner"]["training"], env.device)
         )
     return life, log, len(life.visits)
 

@@ -1,0 +1,93 @@
+"""What a whole task costs under LASEM beside transfer at all layers (`lasem bench --epochs N`).
+
+Both train the first real task of profile `paper`, in turns, so that a busy machine touches both alike; LASEM prunes
+by `refreshed` with the default window. Training seconds only: evaluation follows the same schedule in both. A static
+epoch costs the same from first to last: one in `STATIC_EVERY` is trained, and stands for its neighbours.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from lasem_core import data as datasets
+from lasem_core.api import make_learner, resolve_device, settings
+from lasem_core.bench import BASES, SETTINGS
+from lasem_core.errors import LasemError
+from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
+from lasem_core.spec import RunSpec, build_spec
+from lasem_core.training import context_of, train_epoch
+
+STATIC_EVERY = 5
+PARTS = 10  # of a run, for the course of the costs
+
+
+class _Trainee:
+    """A learner in its first task, and the milliseconds per mini-batch of the epochs it has trained."""
+
+    def __init__(self, spec: RunSpec, data: Path | None):
+        stream = datasets.load_stream(spec, data)
+        self.env = Environment(spec, stream.image_shape, resolve_device(spec))
+        self.learner: Learner = make_learner(self.env)
+        self.context: TaskContext = context_of(self.env, stream, 0)
+        self.learner.begin_task(self.context)
+        self.ms: list[float] = []
+
+    def train(self, epoch: int) -> EpochReport:
+        started = time.perf_counter()
+        report = train_epoch(self.learner, self.context, self.env, epoch)
+        steps = max(1, len(self.context.task.train) // self.env.spec.optim.batch_size)
+        self.ms.append(1e3 * (time.perf_counter() - started) / steps)
+        return report
+
+
+def whole_run(
+    setting: str, epochs: int, threads: int, bases: Sequence[str] = BASES, data: Path | None = None
+) -> dict[str, Any]:
+    """Train `epochs` epochs of one task of `setting` per base and return what `lasem bench --epochs --json` prints.
+
+    Per base: `static_ms` and `lasem_ms` per mini-batch, their `ratio`, `evaluated` configurations per mini-batch;
+    `course` has the last two for each tenth of the run.
+    """
+    if setting not in SETTINGS:
+        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
+    specs = {base: (_spec(setting, base, threads, "static"), _spec(setting, base, threads, "lasem")) for base in bases}
+    report = {"setting": setting, "threads": threads, "epochs": epochs, "static_every": STATIC_EVERY}
+    em = next(iter(specs.values()))[1].em
+    report |= {"prune": em.prune, "eps": em.prune_eps, "every": em.prune_every}
+    return report | {"bases": {base: _measure(*pair, epochs, data) for base, pair in specs.items()}}
+
+
+def _spec(setting: str, base: str, threads: int, method: str) -> RunSpec:
+    options, _ = SETTINGS[setting]
+    pruned = {"em.prune": "refreshed"} if method == "lasem" else {}
+    return build_spec(options | {"method": method, "base": base, "threads": threads, "profile": "paper"}, pruned)
+
+
+def _measure(static_spec: RunSpec, lasem_spec: RunSpec, epochs: int, data: Path | None) -> dict[str, Any]:
+    with settings(lasem_spec):
+        static, lasem = _Trainee(static_spec, data), _Trainee(lasem_spec, data)
+        evaluated = []
+        bar = tqdm(range(1, epochs + 1), desc=lasem_spec.base, disable=os.environ.get("LASEM_PROGRESS") == "none")
+        for epoch in bar:
+            if epoch % STATIC_EVERY == 1:
+                static.train(epoch)
+            evaluated.append(lasem.train(epoch).extra["evaluated"])
+    per_step = fmean(static.ms)
+    course = [
+        {"evaluated": fmean(evaluated[part]), "ratio": fmean(lasem.ms[part]) / per_step} for part in _parts(epochs)
+    ]
+    row = {"static_ms": per_step, "lasem_ms": fmean(lasem.ms), "evaluated": fmean(evaluated)}
+    return row | {"ratio": row["lasem_ms"] / per_step, "course": course}
+
+
+def _parts(n: int) -> list[slice]:
+    edges = [round(i * n / PARTS) for i in range(PARTS + 1)]
+    return [slice(a, b) for a, b in pairwise(edges) if b > a]
