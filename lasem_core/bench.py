@@ -2,7 +2,8 @@
 
 Per base and setting, medians of interleaved rounds in one process, in milliseconds: the static step (transfer
 everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
-alone, and the rooflines: the same convolutions forward and backward, called bare. Peak memory (MiB) of the exact
+alone, the rooflines: the same convolutions forward and backward, called bare, and what a static step does besides
+them, part by part. Peak memory (MiB) of the exact
 step is read in a process of its own. Only ratios within one call mean anything; a busy machine shows in `spread`.
 """
 
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 
 from lasem_core.api import make_learner, settings
 from lasem_core.architecture import ConvLayer
+from lasem_core.bench_parts import parts
 from lasem_core.em import Batch, e_step
 from lasem_core.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
@@ -98,6 +100,7 @@ def _calls(setting: str, base: str, spec: RunSpec) -> dict[str, Call]:
         "estep": _e_step(exact, shape),
         "roofline_static": _bare(static.env, static.trie),
         "roofline_exact": _bare(exact.env, exact.trie),
+        **{f"part_{name}": call for name, call in parts(static, next(_batches(spec, shape))).items()},
     }
 
 

@@ -1,26 +1,49 @@
-"""Write the README's results table anew from the stored records: `python -m lasem_core.readme`."""
+"""Write the tables of README.md and docs/ anew from what is stored: `python -m lasem_core.readme`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+from lasem_core import bench_tables
 from lasem_core.store import RunStore
 from lasem_core.tables import readme_table
 
 ROOT = Path(__file__).parents[1]
-START, END = "<!-- results: made by lasem_core.tables.readme_table -->\n", "\n<!-- end of results -->"
+BENCH = ROOT / "outputs/bench"
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "results": ("README.md", lambda: readme_table(RunStore(ROOT / "outputs/runs"))),
+    "steps": ("docs/speed.md", lambda: bench_tables.steps_table(BENCH)),
+    "parts": ("docs/speed.md", lambda: bench_tables.parts_table(BENCH)),
+    "released": ("docs/speed.md", lambda: bench_tables.released_table(BENCH)),
+    "whole": ("docs/speed.md", lambda: bench_tables.whole_table(BENCH)),
+}
 
 
-def shown_table(text: str) -> str:
-    """The table that a README shows now."""
-    return text.split(START)[1].split(END)[0]
+def shown(name: str) -> str:
+    """The table `name` as its page shows it now."""
+    return _between(name).search(_page(name).read_text(encoding="utf-8"))[2]
+
+
+def made(name: str) -> str:
+    """The table `name` as the stored numbers give it."""
+    return TABLES[name][1]()
 
 
 def main() -> None:
-    """Replace the table between the two comments."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(text.replace(shown_table(text), readme_table(RunStore(ROOT / "outputs/runs"))), encoding="utf-8")
+    """Replace every table between its two comments."""
+    for name in TABLES:
+        text = _page(name).read_text(encoding="utf-8")
+        _page(name).write_text(_between(name).sub(lambda match, n=name: match[1] + made(n) + match[3], text), "utf-8")
+
+
+def _page(name: str) -> Path:
+    return ROOT / TABLES[name][0]
+
+
+def _between(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name}: [^>]*-->\n)(.*?)(\n<!-- end of {name} -->)", re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lasem_core import readme
 from lasem_core.spec import RunSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,3 +32,8 @@ def test_files_that_are_named_exist():
     text = (DOCS / "implementation-details.md").read_text()
     for name in re.findall(r"`([\w/]+\.py)`", text):
         assert (DOCS.parent / "lasem_core" / name).exists() or (DOCS.parent / name).exists(), name
+
+
+@pytest.mark.parametrize("name", readme.TABLES)
+def test_tables_are_what_the_stored_numbers_give(name):
+    assert readme.shown(name) == readme.made(name), "run: python -m lasem_core.readme"

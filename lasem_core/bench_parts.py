@@ -1,0 +1,77 @@
+"""What a static step does besides its convolutions, part by part, on warm caches (`lasem bench`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lasem_core.em import Batch, dropout_mask
+from lasem_core.learners.configured import ConfiguredLearner
+
+Call = Callable[[], object]
+
+
+def parts(learner: ConfiguredLearner, batch: Batch) -> dict[str, Call]:
+    """Of a learner that transfers every layer: filters, penalty, pooling and head forward and backward; update; mask.
+
+    The update is done with a learning rate of zero.
+    """
+    network, optimizer = learner.network, learner.optimizer
+    gradients = [torch.randn_like(parameter) for parameter in optimizer.parameters]
+    return {
+        "filters": _there_and_back(lambda: _filters(learner), _adapting(learner)),
+        "penalty": _there_and_back(lambda: _penalty(learner), _adapting(learner)),
+        "pooling": _pooling(learner, len(batch.labels)),
+        "head": _head(learner, len(batch.labels)),
+        "mask": lambda: dropout_mask(network, learner.trie, batch, 0),
+        "update": lambda: optimizer.step(gradients, 0.0),
+    }
+
+
+def _adapting(learner: ConfiguredLearner) -> list[Tensor]:
+    groups = [*learner.network.shared, *learner.network.task.adapters]
+    return [tensor for group in groups if group for tensor in group.values()]
+
+
+def _filters(learner: ConfiguredLearner) -> list[Tensor]:
+    network = learner.network
+    pairs = zip(network.shared, network.task.adapters, strict=True)
+    return [weight for weight, _ in (network.sharing.filters(shared, adapter) for shared, adapter in pairs)]
+
+
+def _penalty(learner: ConfiguredLearner) -> list[Tensor]:
+    penalty = learner.network.penalty(learner.trie.bits[0])
+    return [] if penalty is None else [penalty]
+
+
+def _there_and_back(forward: Callable[[], list[Tensor]], leaves: list[Tensor]) -> Call:
+    def call() -> object:
+        outputs = [output for output in forward() if output.grad_fn is not None]  # a plain tensor costs nothing
+        ones = [torch.ones_like(output) for output in outputs]
+        return torch.autograd.grad(outputs, leaves, ones, allow_unused=True) if outputs else None
+
+    return call
+
+
+def _pooling(learner: ConfiguredLearner, n: int) -> Call:
+    layers = learner.arch.layers
+    shapes = [(n, layer.out_channels, *layer.in_size) for layer in layers]
+    maps = [torch.randn(shape).contiguous(memory_format=torch.channels_last).requires_grad_() for shape in shapes]
+
+    def forward() -> list[Tensor]:
+        pooled = [
+            F.max_pool2d(x, layer.pool, layer.pool, layer.pool_padding, ceil_mode=True) if layer.pool > 1 else x
+            for x, layer in zip(maps, layers, strict=True)
+        ]
+        return [F.relu(x) for x in pooled]
+
+    return _there_and_back(forward, maps)
+
+
+def _head(learner: ConfiguredLearner, n: int) -> Call:
+    features = torch.randn(1, n, learner.arch.n_features, requires_grad=True)
+    weights = [tensor for group in learner.network.task.head for tensor in group.values()]
+    return _there_and_back(lambda: [learner.network.logits(features)], [features, *weights])

@@ -1,0 +1,105 @@
+"""The tables of docs/speed.md, made from what `lasem bench --json` left in outputs/bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+BASES = ("hps", "tf", "df-cnn")
+SETTING_NAMES = {
+    "cifar100": "CIFAR-100, 16 configurations",
+    "stl10": "STL-10, 64",
+    "stl10-9": "nine layers, 512",
+}
+TARGETS = {
+    "static / roofline": {"cifar100": 1.5, "stl10": 1.4},
+    "exact / roofline": {"cifar100": 1.5, "stl10": 1.4, "stl10-9": 1.6},
+    "exact / static": {},
+    "pruned / static": {},
+    "estep / exact": {},
+    "peak_mb": {"cifar100": 1024, "stl10": 3072, "stl10-9": 8192},
+}
+ROW_NAMES = {
+    "static / roofline": "static step / roofline",
+    "exact / roofline": "exact EM step / roofline of the trie",
+    "exact / static": "exact EM step / static step",
+    "pruned / static": "pruned EM step in its steady state / static step",
+    "estep / exact": "E-step alone / exact EM step",
+    "peak_mb": "peak memory of the exact step (MB)",
+}
+# ms per step (static, 16 or 64 configurations) of the authors' TensorFlow code on two quiet cores of such a machine
+RELEASED = {
+    ("cifar100", "hps"): (7.56, 100),
+    ("cifar100", "tf"): (9.24, 108),
+    ("cifar100", "df-cnn"): (9.73, 113),
+    ("stl10", "hps"): (38.2, 1903),
+    ("stl10", "df-cnn"): (47.5, 2113),
+}
+
+
+def steps_table(folder: Path) -> str:
+    """Ratios of one thread, three settings side by side, HPS / TF / DF-CNN in a cell, with the aim of each."""
+    reports = {setting: _read(folder / f"{setting}.json") for setting in SETTING_NAMES}
+    lines = [_line("HPS / TF / DF-CNN", *SETTING_NAMES.values()), _line(*["---"] * (len(reports) + 1))]
+    for row, title in ROW_NAMES.items():
+        cells = [_cell(report, row, TARGETS[row].get(setting)) for setting, report in reports.items()]
+        lines.append(_line(title, *cells))
+    return "\n".join(lines)
+
+
+def _cell(report: dict[str, Any], row: str, target: float | None) -> str:
+    values = [report["bases"][base].get(row) or report["bases"][base]["ratios"][row] for base in BASES]
+    digits = 0 if row == "peak_mb" else 2
+    return " / ".join(f"{value:.{digits}f}" for value in values) + (f" (aim: {target:g})" if target else "")
+
+
+def released_table(folder: Path) -> str:
+    """Milliseconds with two threads beside the released code's."""
+    lines = [_line("two threads", *_RELEASED_COLUMNS), _line(*["---"] * (1 + len(_RELEASED_COLUMNS)))]
+    for (setting, base), (static, exact) in RELEASED.items():
+        ours = _read(folder / f"{setting}-2-threads.json")["bases"][base]
+        mine = [f"{ours[name]:.1f}" for name in ("static_ms", "roofline_static_ms", "exact_ms", "roofline_exact_ms")]
+        cells = (*mine[:2], f"{static:g}", *mine[2:], f"{exact:g}", f"{ours['exact_ms'] / exact:.2f}")
+        lines.append(_line(f"{setting}, {base}", *cells))
+    return "\n".join(lines)
+
+
+_RELEASED_COLUMNS = (
+    "static (ms)", "its roofline", "theirs", "exact EM (ms)", "its roofline", "theirs", "ours / theirs"
+)  # fmt: skip
+
+
+def parts_table(folder: Path) -> str:
+    """Milliseconds of what a static step does besides its convolutions, one thread, CIFAR-100's setting."""
+    bases = _read(folder / "cifar100.json")["bases"]
+    names = [name for name in bases[BASES[0]] if name.startswith("part_")]
+    lines = [_line("ms", *BASES), _line(*["---"] * (1 + len(BASES)))]
+    for name in names:
+        values = [f"{bases[base][name]:.2f}" for base in BASES]
+        lines.append(_line(name.removeprefix("part_").removesuffix("_ms"), *values))
+    return "\n".join(lines)
+
+
+def whole_table(folder: Path) -> str:
+    """One task from its first to its last epoch, LASEM (`refreshed`) against transfer at all layers."""
+    lines = [_line("", "epochs", "static (ms)", "LASEM (ms)", "ratio", "evaluated", "ratio by tenths of the run")]
+    lines.append(_line(*["---"] * 7))
+    for path in sorted(folder.glob("whole-*.json")):
+        report = _read(path)
+        for base, row in report["bases"].items():
+            course = " ".join(f"{part['ratio']:.2f}" for part in row["course"])
+            numbers = [f"{row[name]:.{digits}f}" for name, digits in _WHOLE.items()]
+            lines.append(_line(f"{report['setting']}, {base}", str(report["epochs"]), *numbers, course))
+    return "\n".join(lines)
+
+
+_WHOLE = {"static_ms": 1, "lasem_ms": 1, "ratio": 2, "evaluated": 2}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
