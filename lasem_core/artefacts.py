@@ -54,10 +54,10 @@ def _em(**switches: Any) -> dict[str, Any]:
     return {"em": switches}
 
 
-def _planted(method: str, preset: str, configs: tuple[str | None, ...] = (None,)) -> Runs:
+def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: Any) -> Runs:
     """Three tasks of every relatedness: the fourth would look at the first one's channel again."""
     streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
-    settings = tuple({"stream": stream, "preset": preset} for stream in streams)
+    settings = tuple({"stream": stream} | choices for stream in streams)
     return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
 
 
@@ -151,13 +151,15 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         _on_larger_images("lasem", None, prune="refreshed", prune_every=20),
     ),
     "planted": (
-        _planted("static", "paper", (EVERY_CONFIG,)),
-        _planted("lasem", "paper"),
-        _planted("lasem", "released"),
+        _planted("static", (EVERY_CONFIG,), preset="paper"),
+        _planted("lasem", preset="paper"),
+        _planted("lasem", preset="released"),
     ),
     "speed": (
         _paired("static", {}, configs=("all",)),
         _paired("lasem", {}, _em(prune="refreshed")),
+        _planted("lasem", preset="paper"),
+        _planted("lasem", preset="paper", precision="bf16"),
     ),
 }
 

@@ -1,9 +1,10 @@
-"""Does pruning change what LASEM finds? Exact and pruned runs in pairs that differ in nothing else."""
+"""Does pruning, or bf16, change what LASEM finds? Runs in pairs that differ in nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,29 +26,37 @@ if TYPE_CHECKING:
 MARGIN = 0.01  # of accuracy: one point
 ACCURACIES = verdicts.ACCURACIES
 PLACE = ("dataset", "profile", "base", "seed")
-NEVER_PRUNED = {"prune", "prune_eps", "prune_every", "prune_samples"}
+PRUNING = {"prune", "prune_eps", "prune_every", "prune_samples"}
 
-Pair = tuple[RunRecord, RunRecord]  # exact, pruned
+Pair = tuple[RunRecord, RunRecord]  # exact and pruned, or fp32 and bf16
 
 
 def pairs_of(records: Iterable[RunRecord]) -> list[Pair]:
     """Every pruned run with the exact run of the same specification, where both are there."""
     lasem = [record for record in records if record.spec.method == "lasem"]
-    exact = {_but_pruning(record.spec): record for record in lasem if record.spec.em.prune == "off"}
-    pruned = [record for record in lasem if record.spec.em.prune != "off"]
-    return [(exact[key], record) for record in pruned if (key := _but_pruning(record.spec)) in exact]
+    return _matched(lasem, lambda spec: spec.em.prune == "off", {"em": PRUNING})
 
 
-def _but_pruning(spec: RunSpec) -> str:
-    return spec.model_dump_json(exclude={"em": NEVER_PRUNED, "device": True})
+def precision_pairs_of(records: Iterable[RunRecord]) -> list[Pair]:
+    """Every run in bf16 with the run in fp32 of the same specification, where both are there."""
+    return _matched(records, lambda spec: spec.precision == "fp32", {"precision": True})
+
+
+def _matched(records: Iterable[RunRecord], is_plain: Callable[[RunSpec], bool], differ: dict[str, Any]) -> list[Pair]:
+    """Pairs of a plain run and one that is not, equal in all but the fields that may differ."""
+    by_key: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: not is_plain(record.spec)):
+        by_key[record.spec.model_dump_json(exclude=differ | {"device": True})].append(record)
+    plain = {key: group[0] for key, group in by_key.items() if is_plain(group[0].spec)}
+    return [(plain[key], other) for key in plain for other in by_key[key][1:]]
 
 
 def pair_table(pairs: Sequence[Pair]) -> pd.DataFrame:
     """One row per pair.
 
-    Columns: `same_choice`, share of tasks that end in the same configuration; the three accuracies, pruned minus
-    exact; `evaluated`, configurations per mini-batch; `outside`, the largest posterior mass measured outside;
-    `kept`, see `kept_distance`.
+    Columns: `same_choice`, share of tasks that end in the same configuration; the three accuracies, the second run's
+    minus the first's; of pruned runs `evaluated`, configurations per mini-batch, and `outside`, the largest posterior
+    mass measured outside; `kept`, see `kept_distance`.
     """
     rows = [_row(exact, pruned) for exact, pruned in pairs]
     columns = [*PLACE, "same_choice", *ACCURACIES, "evaluated", "outside", "kept"]
@@ -58,7 +67,8 @@ def _row(exact: RunRecord, pruned: RunRecord) -> dict[str, object]:
     row: dict[str, object] = {name: getattr(exact.spec, name) for name in PLACE}
     row["same_choice"] = np.mean([a == b for a, b in zip(exact.configs, pruned.configs, strict=True)])
     row |= {name: pruned.summary[name] - exact.summary[name] for name in ACCURACIES}
-    row |= {"evaluated": pruned.history["evaluated"].mean(), "outside": pruned.history["pruned_mass"].max()}
+    if "evaluated" in pruned.history:
+        row |= {"evaluated": pruned.history["evaluated"].mean(), "outside": pruned.history["pruned_mass"].max()}
     return row | {"kept": kept_distance(exact, pruned)}
 
 
@@ -147,10 +157,11 @@ def summary(pairs: Sequence[Pair]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdict_table(pairs: Sequence[Pair], margin: float = MARGIN) -> pd.DataFrame:
+def verdict_table(pairs: Sequence[Pair], margin: float = MARGIN, embedded: bool = False) -> pd.DataFrame:
     """Per accuracy, over the pairs of all bases together and of each: mean difference in points, its 90 % interval,
-    TOST's p, n and verdict. Only pairs that count for verdicts enter."""
-    table = verdicts.counts(pair_table(pairs))
+    TOST's p, n and verdict. Pairs of profile smoke never enter, those on embedded data only if `embedded`."""
+    table = pair_table(pairs)
+    table = table[table["profile"] != "smoke"] if embedded else verdicts.counts(table)
     groups = {"all": table} | {base: table[table["base"] == base] for base in BASE_NAMES if base != "none"}
     rows = [
         {"accuracy": name, "base": base} | _cells(tost(group[name], margin))
