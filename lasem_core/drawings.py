@@ -64,6 +64,7 @@ def transfer_configuration(config: str, dataset: str = "cifar100") -> Figure:
         for row, bit in zip(sizes.itertuples(), bits, strict=True):
             _draw_layer(axes, row.layer, bit, row)
         for task, colour in enumerate(TASKS):
+            _flow(axes, 3 * task, [bit and base == "hps" for bit in bits])
             _box(axes, 3 * task, len(bits) + 1, colour, f"head {task + 1}")
             axes.text(3 * task, len(bits) + 1.75, f"task {task + 1}", ha="center", color=colour)
         axes.text(1.5, 0.25, "image, layer 1 below", ha="center", color="0.4", fontsize=8)
@@ -80,12 +81,15 @@ def _draw_layer(axes: Axes, layer: int, transferred: bool, sizes: tuple) -> None
             _box(axes, 3 * task, layer, colour, f"conv {layer}\n{_short(sizes[4])}")
         elif sizes.adapter:
             _box(axes, 3 * task, layer, colour, f"adapter\n{_short(sizes.adapter)}", 0.62)
-            axes.plot([1.5, 3 * task], [layer, layer], color="0.6", lw=1, zorder=0)
-        else:
-            ends = [layer - 0.64, layer, layer + 0.64]
-            axes.plot([3 * task, 1.5, 3 * task], ends, color="0.6", lw=1, zorder=0)
+            axes.plot([1.5, 3 * task], [layer, layer], color="0.6", lw=1, ls=":", zorder=0)
     if transferred:
         _box(axes, 1.5, layer, SPECIFIC, f"shared {layer}\n{_short(sizes.shared)}")
+
+
+def _flow(axes: Axes, place: float, through_shared: Sequence[bool]) -> None:
+    """The way of a task's images from below the first layer to its head."""
+    columns = [1.5 if shared else place for shared in through_shared]
+    axes.plot([columns[0], *columns, place], [0.5, *range(1, len(columns) + 2)], color="0.6", lw=1, zorder=0)
 
 
 def _box(axes: Axes, x: float, y: float, colour: str, text: str, height: float = 0.72) -> None:
