@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from lasem_core import data as datasets
 from lasem_core.errors import LasemError
 from lasem_core.spec import Dataset, Part, Preset, Profile, RunSpec, build_spec, explain
 from lasem_core.store import RunStore
@@ -62,6 +63,15 @@ def check_spec(options: dict[str, Any], settings: dict[str, Any] | None = None) 
     """A RunSpec from a notebook's parameters; mistakes are one line."""
     try:
         return build_spec(options, settings)
+    except LasemError as error:
+        raise NotebookError(str(error)) from None
+
+
+def check_data(spec: RunSpec, data: str | Path) -> tuple[str, ...]:
+    """What to know about the images a run will see (files left out); a NotebookError where they do not fit it."""
+    try:
+        datasets.load_stream(spec, data)
+        return datasets.notes(spec, data)
     except LasemError as error:
         raise NotebookError(str(error)) from None
 
