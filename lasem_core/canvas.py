@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,13 @@ def not_run(axes: Axes) -> None:
     """Say so where there is nothing to show."""
     axes.text(0.5, 0.5, "not run", ha="center", va="center", transform=axes.transAxes, color="0.45", fontsize=12)
     axes.set(xticks=[], yticks=[])
+
+
+def legend_of_bases(axes: Axes, there: Collection[str], **place: Any) -> None:
+    """The legend of lines that are one base each; a base that is not `there` is called not run."""
+    handles, bases = axes.get_legend_handles_labels()
+    names = [BASE_NAMES[base] + ("" if base in there else ": not run") for base in bases]
+    axes.legend(handles, names, frameon=False, **place)
 
 
 def percent(axes: Axes, what: str, axis: str = "y") -> None:

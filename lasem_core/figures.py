@@ -111,8 +111,8 @@ def layer_frequencies(evidence: Evidence) -> Figure:
         axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)
         percent(axes, "transferred")
-        handles, names = _named_handles(axes, set(here["base"]))
-        axes.legend(handles, names, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.08))
+        place = {"ncols": 3, "loc": "lower center", "bbox_to_anchor": (0.5, 1.08)}
+        canvas.legend_of_bases(axes, set(here["base"]), **place)
         return True
 
     return _grid(evidence, [""], draw, (4.6, 3.3))
@@ -282,11 +282,6 @@ def _bases(evidence: Evidence) -> list[str]:
 def _configurations(evidence: Evidence, dataset: str, base: str) -> list[str]:
     here = (spec for spec in evidence.specs if (spec.dataset, spec.base, spec.method) == (dataset, base, "static"))
     return list(dict.fromkeys(label(spec) for spec in here))
-
-
-def _named_handles(axes: Axes, there: set[str]) -> tuple[list, list[str]]:
-    handles, names = axes.get_legend_handles_labels()
-    return handles, [BASE_NAMES[name] + ("" if name in there else ": not run") for name in names]
 
 
 def _legend(figure: Figure, entries: dict[str, str], places: Sequence[tuple[str, str]] = ()) -> None:

@@ -127,15 +127,10 @@ def trajectories(pairs: Sequence[Pair]) -> Figure:
         axes.set(xlabel="epoch of a task", ylabel=titles[what], ylim=(0, None if what == "evaluated" else 1.02))
         if what == "agreement":
             percent(axes, titles[what])
-        axes.legend(*_named(axes), frameon=False)
+        canvas.legend_of_bases(axes, set(table["base"]))
         return True
 
     return canvas.caption(canvas.panel_grid(list(titles), [""], draw, (4.2, 3.0)), _caption(pairs))
-
-
-def _named(axes: Axes) -> tuple[list, list[str]]:
-    handles, names = axes.get_legend_handles_labels()
-    return handles, [BASE_NAMES[name] for name in names]
 
 
 def _caption(pairs: Sequence[Pair]) -> str:
