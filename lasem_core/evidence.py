@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import pandas as pd
 
+from lasem_core import data as datasets
 from lasem_core import metrics
 from lasem_core.artefacts import plan
 from lasem_core.configs import static_set
@@ -104,7 +105,7 @@ def gather(artefact: str, options: Options | None = None) -> Evidence:
     except LasemError as error:
         raise NotebookError(str(error)) from None
     store = open_store(options.store)
-    found = find(specs, store, options.data or None)
+    found = find(specs, store, options.data or None, older=not options.train_missing)
     missing = _without(specs, found)
     causes: list[str] = []
     if options.train_missing and missing:
@@ -114,30 +115,39 @@ def gather(artefact: str, options: Options | None = None) -> Evidence:
     return Evidence(artefact, options.profile, specs, found, causes)
 
 
-def find(specs: Iterable[RunSpec], store: RunStore, data: str | None = None) -> list[RunRecord]:
+def find(specs: Iterable[RunSpec], store: RunStore, data: str | None = None, older: bool = False) -> list[RunRecord]:
     """The stored records of `specs`.
 
     Where the data are at hand the record has to be of these data. A reader without them still sees what was
     measured: then records are matched by specification alone.
+
+    Arguments:
+        older: where this code has made no record, one that an older generation made counts.
     """
+    table = cache(partial(_by_choice, store))
+    return [record for spec in specs if (record := _find(spec, store, data, older, table)) is not None]
+
+
+def _find(
+    spec: RunSpec, store: RunStore, data: str | None, older: bool, table: Callable[[], Mapping[str, list[str]]]
+) -> RunRecord | None:
     from lasem_core.api import run_id_of
 
-    candidates: dict[str, list[str]] = {}
-    found = []
-    for spec in specs:
-        try:
-            record = store.get(run_id_of(spec, data))
-        except LasemError:
-            candidates = candidates or _by_choice(store)
-            record = _same_specification(spec, store, candidates.get(_choice(spec.model_dump(mode="json")), []))
-        found += [record] if record else []
-    return found
+    try:
+        record, here = store.get(run_id_of(spec, data)), datasets.fingerprint(spec, data)
+    except LasemError:
+        record, here = None, None
+    if record is not None or (here is not None and not older):
+        return record
+    same = _same_specification(spec, store, table().get(_choice(spec.model_dump(mode="json")), []))
+    return next((record for record in same if here in (None, record.fingerprint)), None)
 
 
-def _same_specification(spec: RunSpec, store: RunStore, ids: Iterable[str]) -> RunRecord | None:
+def _same_specification(spec: RunSpec, store: RunStore, ids: Iterable[str]) -> list[RunRecord]:
+    """Those of the current code first."""
     records = (store.get(run_id) for run_id in ids)
     same = [record for record in records if record is not None and _key(record.spec) == _key(spec)]
-    return min(same, key=lambda record: record.stale, default=None)
+    return sorted(same, key=lambda record: record.stale)
 
 
 def _by_choice(store: RunStore) -> dict[str, list[str]]:

@@ -174,7 +174,8 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     specs = _specs([name], options)
-    found = find(specs, open_store(options.store), options.data or None) if specs else []
+    older = not options.train_missing
+    found = find(specs, open_store(options.store), options.data or None, older) if specs else []
     digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
     return digest.hexdigest()[:16]
 

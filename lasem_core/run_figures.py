@@ -14,7 +14,7 @@ from lasem_core import canvas, metrics
 from lasem_core.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.evidence import posterior_table
 from lasem_core.record import RunRecord
-from lasem_core.tables import spread
+from lasem_core.tables import method_name, spread
 
 LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
 
@@ -90,7 +90,8 @@ def accuracy_matrix(record: RunRecord) -> Figure:
 def describe(record: RunRecord) -> str:
     """Data set, method, base, profile and seed of a run, for the line above its pictures."""
     spec = record.spec
-    return f"{canvas.title(spec.dataset, spec.base)}, {spec.method}, profile {spec.profile}, seed {spec.seed}"
+    method = method_name(spec.method, spec.base)
+    return f"{canvas.title(spec.dataset)}, {method}, profile {spec.profile}, seed {spec.seed}"
 
 
 def switches(record: RunRecord) -> str:

@@ -113,7 +113,7 @@ def test_pictures_say_what_they_are_made_of(evidence):
     smoke = Evidence("figure4", "smoke", [RunSpec()], [record("a")])
     assert smoke.caption == "profile smoke; one trial, no interval; says nothing about the paper"
     assert Evidence("figure4", "quick", [], []).caption == "profile quick; no records"
-    assert run_figures.choices(record("a")).get_suptitle() == "Planted tasks · HPS, lasem, profile smoke, seed 0"
+    assert run_figures.choices(record("a")).get_suptitle() == "Planted tasks, LASEM HPS, profile smoke, seed 0"
 
 
 @pytest.mark.parametrize("table", ["runs", "choices", "forgetting"])

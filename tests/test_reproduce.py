@@ -1,6 +1,7 @@
 """`lasem reproduce`: which notebooks, with which parameters, executed once, wrong parameters in one line."""
 
 import gc
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -8,12 +9,15 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_records import record
 
 from lasem_core import evidence, reproduce
+from lasem_core.api import run_id_of
+from lasem_core.data import fingerprint
 from lasem_core.errors import LasemError
 from lasem_core.examples import CLASSES, PER_CLASS, example_folder
 from lasem_core.options import NotebookError, Options, check_spec, in_repository
 from lasem_core.report import write_report
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunStore
+from lasem_core.version import GENERATIONS
 
 # nbclient leaves its event loop and sockets to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -214,6 +218,19 @@ def test_records_are_found_without_the_data(tmp_path, monkeypatch):
     store.put(stored)
     assert [r.run_id for r in evidence.find([stored.spec], store)] == [stored.run_id]
     assert evidence.find([RunSpec(dataset="cifar100", profile="quick", seed=2)], store) == []
+
+
+def test_records_of_older_code_are_shown_where_nothing_is_trained(tmp_path, monkeypatch):
+    spec = RunSpec(profile="smoke")  # embedded data are always at hand
+    made = replace(record("x", profile="smoke"), run_id=run_id_of(spec), fingerprint=fingerprint(spec))
+    RunStore(tmp_path).put(made)
+    monkeypatch.setitem(GENERATIONS, spec.base, GENERATIONS[spec.base] + 1)
+    store = RunStore(tmp_path)
+    assert evidence.find([made.spec], store) == []
+    (found,) = evidence.find([made.spec], store, older=True)
+    assert found.stale and found.run_id == made.run_id
+    RunStore(tmp_path / "other").put(replace(made, fingerprint="0" * 16))
+    assert evidence.find([made.spec], RunStore(tmp_path / "other"), older=True) == []
 
 
 def test_example_folder_is_written_once(tmp_path):

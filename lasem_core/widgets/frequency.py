@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from lasem_core.canvas import DATASET_NAMES, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.errors import LasemError
 from lasem_core.record import RunRecord
+from lasem_core.tables import method_name
 from lasem_core.widgets.base import Explorer, dropdown, heading, set_bars, set_texts, slider, tick_texts
 
 SHOWN = 8  # configurations with a bar of their own
@@ -181,5 +182,5 @@ def _courses(records: Iterable[RunRecord]) -> dict[str, Course]:
         if record.configs and record.spec.method not in ("static",) and "transfer_1" in record.history:
             spec = record.spec
             data = DATASET_NAMES[spec.dataset]
-            groups.setdefault(f"{data} ({spec.profile}), {spec.method} {spec.base}", []).append(record)
+            groups.setdefault(f"{data} ({spec.profile}), {method_name(spec.method, spec.base)}", []).append(record)
     return {name: Course.of(group) for name, group in groups.items()}
