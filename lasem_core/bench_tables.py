@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lasem_core.record import RunRecord
+from lasem_core.store import RunStore
+
 BASES = ("hps", "tf", "df-cnn")
 SETTING_NAMES = {
     "cifar100": "CIFAR-100, 16 configurations",
@@ -92,6 +95,35 @@ def whole_table(folder: Path) -> str:
             numbers = [f"{row[name]:.{digits}f}" for name, digits in _WHOLE.items()]
             lines.append(_line(f"{report['setting']}, {base}", str(report["epochs"]), *numbers, course))
     return "\n".join(lines)
+
+
+def estimates_table(folder: Path, store: RunStore) -> str:
+    """What recorded pruned runs on larger spaces would cost beside transfer at all layers, by the benchmarked steps."""
+    lines = [_line("", "tasks x epochs", "pruning", "evaluated", "in the M-step", "LASEM / static, estimated")]
+    lines.append(_line(*["---"] * 6))
+    for setting, (dataset, space) in _LARGER.items():
+        bench = _read(folder / f"{setting}.json")["bases"]
+        records = store.records(dataset=dataset, method="lasem", profile="quick")
+        for record in (r for r in records if r.spec.em.prune != "off" and len(r.spec.space) == space):
+            lines.append(_estimate(setting, record, bench[record.spec.base], space))
+    return "\n".join(lines)
+
+
+_LARGER = {"stl10": ("stl10", 64), "stl10-9": ("stl10-group", 512)}
+
+
+def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> str:
+    """A step over k configurations is taken to cost static + (exact - static) (k - 1) / (n - 1); one that only looks
+    at all of them, an E-step more."""
+    history, spec = record.history[record.history["epoch"] > 0], record.spec
+    evaluated = history["evaluated"].mean()
+    updated = history["updated"].mean() if "updated" in history else evaluated
+    looks = (evaluated - updated) / (n - updated) if n > updated else 0.0
+    step = cost["static_ms"] + (cost["exact_ms"] - cost["static_ms"]) * (updated - 1) / (n - 1)
+    ratio = (step + looks * cost["estep_ms"]) / cost["static_ms"]
+    scale = f"{spec.stream.n_tasks} x {spec.schedule.epochs}"
+    numbers = f"{evaluated:.1f} of {n}", f"{updated:.1f}", f"{ratio:.1f}"
+    return _line(f"{setting}, {spec.base}", scale, f"{spec.em.prune}, R {spec.em.prune_every}", *numbers)
 
 
 _WHOLE = {"static_ms": 1, "lasem_ms": 1, "ratio": 2, "evaluated": 2}
