@@ -29,6 +29,13 @@ def write(path, classes, side, train, test, **changes):
     return path.parent
 
 
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def cifar(tmp_path_factory):
     return write(tmp_path_factory.mktemp("cifar") / "cifar100.npz", 100, 32, 100, 2)
@@ -231,7 +238,8 @@ def test_a_truncated_file_is_named(tmp_path, cifar, share):
             look(spec("cifar100"), tmp_path)
 
 
-def test_damaged_content_is_found(tmp_path, cifar):
+def test_damaged_content_is_found(tmp_path, cifar, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # no copy from before it was damaged
     whole = bytearray((cifar / "cifar100.npz").read_bytes())
     whole[len(whole) // 2] ^= 255
     (tmp_path / "cifar100.npz").write_bytes(whole)

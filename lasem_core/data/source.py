@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -17,6 +18,7 @@ from lasem_core.disk import one_line_errors
 from lasem_core.errors import LasemError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
+LARGE = 2**24  # bytes from which an array is mapped
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,54 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarra
         raise LasemError(f"{path} is not a readable npz file ({error}); prepare it again") from None
 
 
+def mapped_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """As `read_arrays`; of an array from LARGE bytes on, all processes on this machine share one copy in memory.
+
+    It is unpacked once into the user's cache folder and mapped from there, copy on write; where that cannot be
+    written, the array is read into memory.
+    """
+    large = [name for name in names if _n_bytes(path, name) >= LARGE]
+    home = user_cache() / "arrays" / npz_fingerprint(path)
+    small = read_arrays(path, tuple(name for name in names if name not in large))
+    return small | {name: _mapped(path, name, home / f"{name}.npy") for name in large}
+
+
+def _n_bytes(path: Path, name: str) -> int:
+    with contextlib.suppress(zipfile.BadZipFile, OSError, KeyError), zipfile.ZipFile(path) as archive:
+        return archive.getinfo(f"{name}.npy").file_size
+    return 0  # `read_arrays` says what is wrong
+
+
+def _mapped(path: Path, name: str, unpacked: Path) -> np.ndarray:
+    try:
+        if not unpacked.is_file():
+            _unpack(read_arrays(path, (name,))[name], unpacked)
+        return np.load(unpacked, mmap_mode="c")
+    except (OSError, ValueError, EOFError):  # a disk that is full or not ours, a file cut short
+        with contextlib.suppress(OSError):
+            unpacked.unlink(missing_ok=True)
+        return read_arrays(path, (name,))[name]
+
+
+def _unpack(array: np.ndarray, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, array)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def user_cache() -> Path:
+    """What can be made again: XDG_CACHE_HOME/lasem, ~/.cache/lasem."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lasem"
+
+
 @lru_cache(maxsize=2)
 def _read_npz(path: str, size: int, modified: int, side: int) -> Arrays:
-    found = read_arrays(path, KEYS)
+    found = mapped_arrays(Path(path), KEYS)
     for split in ("train", "test"):
         _check(path, split, found[f"x_{split}"], found[f"y_{split}"], side, len(found["class_names"]))
         found[f"y_{split}"] = found[f"y_{split}"].astype(np.int64)

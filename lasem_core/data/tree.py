@@ -120,8 +120,7 @@ def _listing_of(path: Path) -> str:
 
 
 def _places(dataset: str, folder: Path, home: Path | None) -> list[Path]:
-    user = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lasem"
-    named = user / f"{dataset}-{source.digest(str(folder.resolve()))}.npz"
+    named = source.user_cache() / f"{dataset}-{source.digest(str(folder.resolve()))}.npz"
     return [named] if home is None else [home / f"{dataset}.npz", named]
 
 
@@ -138,7 +137,7 @@ def read(path: Path) -> Tree:
 
 @lru_cache(maxsize=2)
 def _read(path: str, size: int, modified: int) -> Tree:
-    found = source.read_arrays(path, KEYS)
+    found = source.mapped_arrays(Path(path), KEYS)
     images, members = found["images"], found["members"]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (SIDE, SIDE, 3):
         raise LasemError(f"{path}: images are {images.dtype} {images.shape}, they must be uint8 (N, {SIDE}, {SIDE}, 3)")
