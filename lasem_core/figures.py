@@ -193,8 +193,8 @@ def chosen_configurations(evidence: Evidence, top: int = 8) -> Figure:
 
 
 def layer_shares(evidence: Evidence) -> Figure:
-    """Figure 8, bottom: per layer, how often it is transferred and how often task-specific."""
-    shares = layer_frequency(evidence.choices)
+    """Figure 8, bottom: per layer, how often LASEM transfers it and how often it stays task-specific."""
+    shares = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
         mean = _at(shares, dataset, base).groupby("layer")["transferred"].mean()

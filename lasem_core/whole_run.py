@@ -1,12 +1,14 @@
 """What a whole task costs under LASEM beside transfer at all layers (`lasem bench --epochs N`).
 
 Both train the first real task of profile `paper`, in turns, so that a busy machine touches both alike; LASEM prunes
-by `refreshed` with the default window. Training seconds only: evaluation follows the same schedule in both. A static
-epoch costs the same from first to last: one in `STATIC_EVERY` is trained, and stands for its neighbours.
+by `refreshed` with the default window. Training only: evaluation follows the same schedule in both. Processor time, so
+that waiting for others does not count. A static epoch costs the same from first to last: one in `STATIC_EVERY` is
+trained, and stands for its neighbours.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from lasem_core import data as datasets
@@ -26,11 +29,11 @@ from lasem_core.spec import RunSpec, build_spec
 from lasem_core.training import context_of, train_epoch
 
 STATIC_EVERY = 5
-PARTS = 10  # of a run, for the course of the costs
+PARTS = 10  # of a run, for the course of the costs; each needs a static epoch
 
 
 class _Trainee:
-    """A learner in its first task, and the milliseconds per mini-batch of the epochs it has trained."""
+    """A learner in its first task, and the milliseconds per mini-batch of every epoch, NaN where it did not train."""
 
     def __init__(self, spec: RunSpec, data: Path | None):
         stream = datasets.load_stream(spec, data)
@@ -41,11 +44,14 @@ class _Trainee:
         self.ms: list[float] = []
 
     def train(self, epoch: int) -> EpochReport:
-        started = time.perf_counter()
+        started = time.process_time()
         report = train_epoch(self.learner, self.context, self.env, epoch)
         steps = max(1, len(self.context.task.train) // self.env.spec.optim.batch_size)
-        self.ms.append(1e3 * (time.perf_counter() - started) / steps)
+        self.ms.append(1e3 * (time.process_time() - started) / steps)
         return report
+
+    def rest(self) -> None:
+        self.ms.append(math.nan)
 
 
 def whole_run(
@@ -54,7 +60,7 @@ def whole_run(
     """Train `epochs` epochs of one task of `setting` per base and return what `lasem bench --epochs --json` prints.
 
     Per base: `static_ms` and `lasem_ms` per mini-batch, their `ratio`, `evaluated` configurations per mini-batch;
-    `course` has the last two for each tenth of the run.
+    `course` has the same for each tenth of the run.
     """
     if setting not in SETTINGS:
         raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
@@ -77,17 +83,18 @@ def _measure(static_spec: RunSpec, lasem_spec: RunSpec, epochs: int, data: Path 
         evaluated = []
         bar = tqdm(range(1, epochs + 1), desc=lasem_spec.base, disable=os.environ.get("LASEM_PROGRESS") == "none")
         for epoch in bar:
-            if epoch % STATIC_EVERY == 1:
-                static.train(epoch)
+            static.train(epoch) if epoch % STATIC_EVERY == 1 else static.rest()
             evaluated.append(lasem.train(epoch).extra["evaluated"])
-    per_step = fmean(static.ms)
-    course = [
-        {"evaluated": fmean(evaluated[part]), "ratio": fmean(lasem.ms[part]) / per_step} for part in _parts(epochs)
-    ]
-    row = {"static_ms": per_step, "lasem_ms": fmean(lasem.ms), "evaluated": fmean(evaluated)}
-    return row | {"ratio": row["lasem_ms"] / per_step, "course": course}
+    course = [_costs(static.ms[part], lasem.ms[part], evaluated[part]) for part in _parts(epochs)]
+    return _costs(static.ms, lasem.ms, evaluated) | {"course": course}
+
+
+def _costs(static_ms: list[float], lasem_ms: list[float], evaluated: list[float]) -> dict[str, float]:
+    static, lasem = float(np.nanmean(static_ms)), fmean(lasem_ms)
+    return {"static_ms": static, "lasem_ms": lasem, "ratio": lasem / static, "evaluated": fmean(evaluated)}
 
 
 def _parts(n: int) -> list[slice]:
-    edges = [round(i * n / PARTS) for i in range(PARTS + 1)]
-    return [slice(a, b) for a, b in pairwise(edges) if b > a]
+    parts = min(PARTS, max(1, n // STATIC_EVERY))
+    edges = [round(i * n / parts) for i in range(parts + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]

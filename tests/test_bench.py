@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from lasem_core.bench import RATIOS, _bare, _learner, _spec, bench
 from lasem_core.cli.bench import describe
 from lasem_core.errors import LasemError
+from lasem_core.whole_run import whole_run
 
 KEYS = {"static_ms", "exact_ms", "pruned_ms", "estep_ms", "roofline_static_ms", "roofline_exact_ms", "peak_mb"}
 
@@ -38,7 +40,22 @@ def test_every_ratio_is_printed(report):
     assert all(line in text for line in (*RATIOS, *KEYS))
 
 
+def test_a_whole_task_in_tenths(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
+    labels = np.tile(np.arange(100), 20)
+    names = np.array([str(n) for n in range(100)])
+    np.savez(tmp_path / "cifar100.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=names)
+    report = whole_run("cifar100", 11, 1, ("hps",), tmp_path)
+    row = json.loads(json.dumps(report))["bases"]["hps"]
+    assert len(row["course"]) == 2 and all(part["static_ms"] > 0 for part in row["course"])
+    assert row["ratio"] == pytest.approx(row["lasem_ms"] / row["static_ms"])
+    assert row["course"][0]["evaluated"] > 10  # the first window is full
+    assert "11 epochs of one task" in describe(report)
+
+
 def test_unknown_names():
+    with pytest.raises(LasemError, match="choose one of: cifar100, stl10, stl10-9"):
+        whole_run("mnist", 1, 1)
     with pytest.raises(LasemError, match="choose one of: cifar100, stl10, stl10-9"):
         bench("mnist", threads=1, rounds=3)
     with pytest.raises(LasemError, match="precision = 'fp8'"):
