@@ -121,6 +121,18 @@ def _move_the_epoch_slider(page, name):
     page.screenshot(path=SHOTS / f"{name}-after.png")
 
 
+def _open_in_lab(page, address):
+    """Open the notebook until its kernel is known to be idle: JupyterLab may miss a kernel's first word, and waits."""
+    idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first
+    for _ in range(5):
+        page.goto(address)
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+        with contextlib.suppress(TimeoutError):
+            return idle.wait_for(state="attached", timeout=60_000)
+    page.screenshot(path=SHOTS / "jupyterlab-no-kernel.png")
+    raise AssertionError("JupyterLab found no idle kernel: see .cache/browser/jupyterlab-no-kernel.png")
+
+
 def _run_all_cells(page):
     """Click Run All until a prompt answers: JupyterLab drops the command while its kernel is still connecting."""
     prompt = page.locator(".jp-CodeCell .jp-InputPrompt", has_text=re.compile(r"\[(\*|\d+)\]")).first
@@ -138,9 +150,7 @@ def test_jupyterlab(serve, page, tmp_path):
     place = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0"]
     shutil.copy(ROOT / "notebooks" / "explorer.ipynb", tmp_path)  # JupyterLab saves what it has open
     serve(port, "jupyterlab", *place, f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}")
-    page.goto(f"http://127.0.0.1:{port}/lab/tree/explorer.ipynb?token={token}&reset")
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
+    _open_in_lab(page, f"http://127.0.0.1:{port}/lab/tree/explorer.ipynb?token={token}&reset")
     _run_all_cells(page)
     _move_the_epoch_slider(page, "jupyterlab")
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
