@@ -13,7 +13,7 @@ from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.learners.brute_force import Candidate, tie
 from lasem_core.parallel import ProcessMap
 from lasem_core.sweep import _spare, run_sweep
-from lasem_core.training import VisitLog, _context, fit_task
+from lasem_core.training import VisitLog, context_of, fit_task
 
 BASES = ("hps", "tf", "df-cnn")
 
@@ -47,7 +47,7 @@ def test_candidates_of_a_later_task_share_their_starting_point():
     spec = spec_of("brute-force", "hps")
     tasks, env = stream(n_tasks=2), environment(spec)
     learner, _ = run(spec, stream(n_tasks=1))
-    context = _context(env, tasks, 1)
+    context = context_of(env, tasks, 1)
     fit = functools.partial(fit_task, context=context, env=env, seen=list(context.seen.items()), log=VisitLog())
     before = [None if g is None else {k: t.clone() for k, t in g.items()} for g in learner.shared]
     learner.begin_task(context)

@@ -9,7 +9,7 @@ from lasem_core.configs import ConfigSpace
 from lasem_core.em import Batch
 from lasem_core.learners.darts import mixed_logits
 from lasem_core.learners.descent import Adam, Sgd
-from lasem_core.training import _context
+from lasem_core.training import context_of
 
 BASES = ("hps", "tf", "df-cnn")
 F64 = {"precision": "fp64"}
@@ -22,7 +22,7 @@ def opened(base="hps", epochs=3, **options):
     env = environment(spec)
     learner = make_learner(env)
     tasks = stream(n_tasks=2)
-    learner.begin_task(_context(env, tasks, 0))
+    learner.begin_task(context_of(env, tasks, 0))
     images, labels = tasks.tasks[0].train.batch(torch.arange(8))
     return learner, Batch(images.double(), labels, 0.01, (0, 0, 0))
 

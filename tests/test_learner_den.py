@@ -7,7 +7,7 @@ from small_stream import environment, run, spec_of, stream
 from lasem_core.api import make_learner
 from lasem_core.em import Batch
 from lasem_core.learners import den_surgery as surgery
-from lasem_core.training import _context
+from lasem_core.training import context_of
 
 F64 = torch.float64
 
@@ -17,7 +17,7 @@ def in_second_task(**den):
     spec = spec_of("den", epochs=10, den=den)
     tasks = stream(n_tasks=2)
     learner, _ = run(spec, stream(n_tasks=1))
-    learner.begin_task(_context(environment(spec), tasks, 1))
+    learner.begin_task(context_of(environment(spec), tasks, 1))
     return learner, tasks
 
 
