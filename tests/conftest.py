@@ -6,4 +6,5 @@ from pathlib import Path
 
 os.environ.setdefault("LASEM_PROGRESS", "none")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # tests may import each other's helpers
