@@ -3,8 +3,8 @@
 Per base and setting, medians of interleaved rounds in one process, in milliseconds: the static step (transfer
 everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
 alone, the rooflines: the same convolutions forward and backward, called bare, and what a static step does besides
-them, part by part. Peak memory (MiB) of the exact
-step is read in a process of its own. Only ratios within one call mean anything; a busy machine shows in `spread`.
+them, part by part. Peak memory (MiB) of the exact step is read in a process of its own. Only ratios within one call
+mean anything; a busy machine shows in `spread`.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ class _Task:
 
 def bench(setting: str, threads: int, rounds: int, bases: Sequence[str] = BASES, precision: str = "fp32") -> dict:
     """Measure `setting` and return what `lasem bench --json` prints; LasemError for a name that is unknown."""
-    if setting not in SETTINGS:
-        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
+    check_setting(setting)
     return {
         "setting": setting,
         "threads": threads,
@@ -64,6 +63,12 @@ def bench(setting: str, threads: int, rounds: int, bases: Sequence[str] = BASES,
         "rounds": rounds,
         "bases": {base: _bench_base(setting, base, threads, rounds, precision) for base in bases},
     }
+
+
+def check_setting(setting: str) -> None:
+    """LasemError for a name that is not in SETTINGS."""
+    if setting not in SETTINGS:
+        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
 
 
 def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: str) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.em import Batch, dropout_mask
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.gradient import activate
 
 Call = Callable[[], object]
 
@@ -61,14 +61,7 @@ def _pooling(learner: ConfiguredLearner, n: int) -> Call:
     shapes = [(n, layer.out_channels, *layer.in_size) for layer in layers]
     maps = [torch.randn(shape).contiguous(memory_format=torch.channels_last).requires_grad_() for shape in shapes]
 
-    def forward() -> list[Tensor]:
-        pooled = [
-            F.max_pool2d(x, layer.pool, layer.pool, layer.pool_padding, ceil_mode=True) if layer.pool > 1 else x
-            for x, layer in zip(maps, layers, strict=True)
-        ]
-        return [F.relu(x) for x in pooled]
-
-    return _there_and_back(forward, maps)
+    return _there_and_back(lambda: [activate(x, layer) for x, layer in zip(maps, layers, strict=True)], maps)
 
 
 def _head(learner: ConfiguredLearner, n: int) -> Call:

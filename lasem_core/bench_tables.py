@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lasem_core.bench import BASES
 from lasem_core.record import RunRecord
 from lasem_core.store import RunStore
 
-BASES = ("hps", "tf", "df-cnn")
 SETTING_NAMES = {
     "cifar100": "CIFAR-100, 16 configurations",
     "stl10": "STL-10, 64",
@@ -44,11 +45,11 @@ RELEASED = {
 def steps_table(folder: Path) -> str:
     """Ratios of one thread, three settings side by side, HPS / TF / DF-CNN in a cell, with the aim of each."""
     reports = {setting: _read(folder / f"{setting}.json") for setting in SETTING_NAMES}
-    lines = [_line("HPS / TF / DF-CNN", *SETTING_NAMES.values()), _line(*["---"] * (len(reports) + 1))]
-    for row, title in ROW_NAMES.items():
-        cells = [_cell(report, row, TARGETS[row].get(setting)) for setting, report in reports.items()]
-        lines.append(_line(title, *cells))
-    return "\n".join(lines)
+    rows = [
+        (title, *(_cell(report, row, TARGETS[row].get(setting)) for setting, report in reports.items()))
+        for row, title in ROW_NAMES.items()
+    ]
+    return _table(("HPS / TF / DF-CNN", *SETTING_NAMES.values()), rows)
 
 
 def _cell(report: dict[str, Any], row: str, target: float | None) -> str:
@@ -59,17 +60,17 @@ def _cell(report: dict[str, Any], row: str, target: float | None) -> str:
 
 def released_table(folder: Path) -> str:
     """Milliseconds with two threads beside the released code's."""
-    lines = [_line("two threads", *_RELEASED_COLUMNS), _line(*["---"] * (1 + len(_RELEASED_COLUMNS)))]
+    rows = []
     for (setting, base), (static, exact) in RELEASED.items():
         ours = _read(folder / f"{setting}-2-threads.json")["bases"][base]
         mine = [f"{ours[name]:.1f}" for name in ("static_ms", "roofline_static_ms", "exact_ms", "roofline_exact_ms")]
         cells = (*mine[:2], f"{static:g}", *mine[2:], f"{exact:g}", f"{ours['exact_ms'] / exact:.2f}")
-        lines.append(_line(f"{setting}, {base}", *cells))
-    return "\n".join(lines)
+        rows.append((f"{setting}, {base}", *cells))
+    return _table(_RELEASED_COLUMNS, rows)
 
 
 _RELEASED_COLUMNS = (
-    "static (ms)", "its roofline", "theirs", "exact EM (ms)", "its roofline", "theirs", "ours / theirs"
+    "two threads", "static (ms)", "its roofline", "theirs", "exact EM (ms)", "its roofline", "theirs", "ours / theirs"
 )  # fmt: skip
 
 
@@ -77,42 +78,45 @@ def parts_table(folder: Path) -> str:
     """Milliseconds of what a static step does besides its convolutions, one thread, CIFAR-100's setting."""
     bases = _read(folder / "cifar100.json")["bases"]
     names = [name for name in bases[BASES[0]] if name.startswith("part_")]
-    lines = [_line("ms", *BASES), _line(*["---"] * (1 + len(BASES)))]
-    for name in names:
-        values = [f"{bases[base][name]:.2f}" for base in BASES]
-        lines.append(_line(name.removeprefix("part_").removesuffix("_ms"), *values))
-    return "\n".join(lines)
+    rows = [
+        (name.removeprefix("part_").removesuffix("_ms"), *(f"{bases[base][name]:.2f}" for base in BASES))
+        for name in names
+    ]
+    return _table(("ms", *BASES), rows)
 
 
 def whole_table(folder: Path) -> str:
     """One task from its first to its last epoch, LASEM (`refreshed`) against transfer at all layers."""
-    lines = [_line("", "epochs", "static (ms)", "LASEM (ms)", "ratio", "evaluated", "ratio by tenths of the run")]
-    lines.append(_line(*["---"] * 7))
+    rows = []
     for path in sorted(folder.glob("whole-*.json")):
         report = _read(path)
         for base, row in report["bases"].items():
             course = " ".join(f"{part['ratio']:.2f}" for part in row["course"])
             numbers = [f"{row[name]:.{digits}f}" for name, digits in _WHOLE.items()]
-            lines.append(_line(f"{report['setting']}, {base}", str(report["epochs"]), *numbers, course))
-    return "\n".join(lines)
+            rows.append((f"{report['setting']}, {base}", str(report["epochs"]), *numbers, course))
+    titles = ("", "epochs", "static (ms)", "LASEM (ms)", "ratio", "evaluated", "ratio by tenths of the run")
+    return _table(titles, rows)
+
+
+_WHOLE = {"static_ms": 1, "lasem_ms": 1, "ratio": 2, "evaluated": 2}
 
 
 def estimates_table(folder: Path, store: RunStore) -> str:
     """What recorded pruned runs on larger spaces would cost beside transfer at all layers, by the benchmarked steps."""
-    lines = [_line("", "tasks x epochs", "pruning", "evaluated", "in the M-step", "LASEM / static, estimated")]
-    lines.append(_line(*["---"] * 6))
+    rows = []
     for setting, (dataset, space) in _LARGER.items():
         bench = _read(folder / f"{setting}.json")["bases"]
         records = store.records(dataset=dataset, method="lasem", profile="quick")
-        for record in (r for r in records if r.spec.em.prune != "off" and len(r.spec.space) == space):
-            lines.append(_estimate(setting, record, bench[record.spec.base], space))
-    return "\n".join(lines)
+        pruned = (r for r in records if r.spec.em.prune != "off" and len(r.spec.space) == space)
+        rows += [_estimate(setting, record, bench[record.spec.base], space) for record in pruned]
+    titles = ("", "tasks x epochs", "pruning", "evaluated", "in the M-step", "LASEM / static, estimated")
+    return _table(titles, rows)
 
 
 _LARGER = {"stl10": ("stl10", 64), "stl10-9": ("stl10-group", 512)}
 
 
-def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> str:
+def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> tuple[str, ...]:
     """A step over k configurations is taken to cost static + (exact - static) (k - 1) / (n - 1); one that only looks
     at all of them, an E-step more."""
     history, spec = record.history[record.history["epoch"] > 0], record.spec
@@ -123,15 +127,13 @@ def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> 
     ratio = (step + looks * cost["estep_ms"]) / cost["static_ms"]
     scale = f"{spec.stream.n_tasks} x {spec.schedule.epochs}"
     numbers = f"{evaluated:.1f} of {n}", f"{updated:.1f}", f"{ratio:.1f}"
-    return _line(f"{setting}, {spec.base}", scale, f"{spec.em.prune}, R {spec.em.prune_every}", *numbers)
-
-
-_WHOLE = {"static_ms": 1, "lasem_ms": 1, "ratio": 2, "evaluated": 2}
+    return (f"{setting}, {spec.base}", scale, f"{spec.em.prune}, R {spec.em.prune_every}", *numbers)
 
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, ["---"] * len(titles), *rows))

@@ -39,14 +39,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def replace_synced(path: Path, data: bytes) -> None:
-    """Give `path` new content in one step: a reader sees the old bytes or the new ones, never a mixture."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name to write to that takes the place of `path` at the end: a reader sees old content or new, never half."""
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        write_synced(temporary, data)
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_synced(path: Path, data: bytes) -> None:
+    """Give `path` new content in one step, and wait until it is on the disk."""
+    with replacing(path) as temporary:
+        write_synced(temporary, data)
     sync_folder(path.parent)
 
 

@@ -170,12 +170,12 @@ class DeconvFactorization:
         }
 
     def filters(self, shared: Tensors, adapter: Tensors) -> Filters:
-        grown = F.conv_transpose2d(shared["knowledge"], adapter["deconv"], adapter["deconv_bias"], stride=2, padding=1)[
-            0
-        ]  # (u, k, k)
+        grown = F.conv_transpose2d(
+            shared["knowledge"], adapter["deconv"], adapter["deconv_bias"], stride=2, padding=1
+        )  # (1, u, k, k)
         # the sum over u as one matrix product: an einsum would copy `mixing`, the largest tensor of all
-        mixed = grown.flatten(1).T @ adapter["mixing"].flatten(1)  # (k * k, in * out)
-        return mixed.view(*grown.shape[1:], *adapter["mixing"].shape[1:]).permute(3, 2, 0, 1), adapter["bias"]
+        mixed = grown[0].flatten(1).T @ adapter["mixing"].flatten(1)  # (k * k, in * out)
+        return mixed.view(*grown.shape[2:], *adapter["mixing"].shape[1:]).permute(3, 2, 0, 1), adapter["bias"]
 
     def penalty(self, adapters: Sequence[Tensors]) -> Tensor | None:
         return None

@@ -22,8 +22,7 @@ from tqdm.auto import tqdm
 
 from lasem_core import data as datasets
 from lasem_core.api import make_learner, resolve_device, settings
-from lasem_core.bench import BASES, SETTINGS
-from lasem_core.errors import LasemError
+from lasem_core.bench import BASES, SETTINGS, check_setting
 from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
 from lasem_core.spec import RunSpec, build_spec
 from lasem_core.training import context_of, train_epoch
@@ -62,8 +61,7 @@ def whole_run(
     Per base: `static_ms` and `lasem_ms` per mini-batch, their `ratio`, `evaluated` configurations per mini-batch;
     `course` has the same for each tenth of the run.
     """
-    if setting not in SETTINGS:
-        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
+    check_setting(setting)
     specs = {base: (_spec(setting, base, threads, "static"), _spec(setting, base, threads, "lasem")) for base in bases}
     report = {"setting": setting, "threads": threads, "epochs": epochs, "static_every": STATIC_EVERY}
     em = next(iter(specs.values()))[1].em

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lasem_core.disk import one_line_errors
+from lasem_core.disk import one_line_errors, replacing
 from lasem_core.errors import LasemError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
@@ -88,15 +87,10 @@ def read_npz(path: Path, side: int) -> Arrays:
 
 def write_npz(path: Path, content: dict[str, np.ndarray], compressed: bool) -> None:
     """Write an npz file so that a reader never sees half of one; raises LasemError where the folder refuses."""
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     with one_line_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                (np.savez_compressed if compressed else np.savez)(file, **content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            (np.savez_compressed if compressed else np.savez)(file, **content)
 
 
 def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -142,13 +136,8 @@ def _mapped(path: Path, name: str, unpacked: Path) -> np.ndarray:
 
 def _unpack(array: np.ndarray, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, array)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
 
 
 def user_cache() -> Path:
