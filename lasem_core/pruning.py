@@ -1,14 +1,14 @@
 """Which configurations the next mini-batch evaluates (`em.prune`): all, or those that carry the posterior.
 
 `off`        every configuration, every time: the exact algorithm.
-`refreshed`  a full E- and M-step every `prune_every` mini-batches; in between only the smallest set S that held
-             1 - eps of the last full posterior. At each full step the mass outside S is measured (it is the
+`refreshed`  only the smallest set S that held 1 - eps of the last full posterior, which an E-step over all
+             configurations gives every `prune_every` mini-batches. It also measures the mass outside S (the
              total-variation distance between the posterior in use and the exact one); above eps, the next window
-             is full again. While windows are full, S comes from a running mean over about ten mini-batches.
+             takes the whole space. While windows are full, S comes from a running mean over about ten mini-batches.
 `certified`  S from the prior, and a bound instead of a measurement: with the mean likelihood, at most 1, the mass
              outside S is at most sum_{c not in S} prior_c / sum_{c in S} prior_c L_c, computed at every mini-batch.
-`sampled`    as `refreshed`, with a full E-step only: the M-step takes at most `prune_samples` configurations of S, and
-             about as many drawn from all others, weighted so that the gradient is unbiased (`sampling.py`).
+`sampled`    as `refreshed`, but the M-step takes at most `prune_samples` configurations of S, and about as many drawn
+             from all others, weighted so that the gradient is unbiased (`sampling.py`).
 
 The host waits for the device once per window, never in between, except that `sampled` also does at every full
 E-step, which its M-step is drawn from; with `off`, never.
@@ -40,6 +40,8 @@ class Exact:
         look: the exact posterior (C,) of a mini-batch, which changes nothing.
     """
 
+    bounds = False  # whether `Step.evidence` is needed even where one configuration leaves nothing to decide
+
     def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
         self.em, self.n, self.activate, self.look = em, n, activate, look
         self.everything = activate(None)
@@ -63,48 +65,53 @@ class Exact:
 
 
 class Refreshed(Exact):
-    """`refreshed`: measured at every full step."""
+    """`refreshed`: measured at every look at the whole space."""
 
     def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
         super().__init__(em, n, activate, look)
         self.step, self.kept, self.largest = 0, None, n
         self.recent = torch.zeros_like(self.everything.trie.bits[:, 0])
         self.worst = torch.zeros_like(self.recent[0])
-        self.evaluated, self.steps, self.reported = 0, 0, 0.0
+        self.evaluated, self.updated, self.steps, self.reported = 0, 0, 0, 0.0
 
     @property
     def is_full(self) -> bool:
+        """Whether the next mini-batch evaluates the whole space."""
         return self.kept is None or self.step % self.em.prune_every == 0
 
     def active(self, batch: Batch) -> Active:
-        return self.everything if self.is_full else self.activate(self.kept)
+        active = self._choose(batch)
+        self.n_active = len(active.trie)
+        return active
+
+    def _choose(self, batch: Batch) -> Active:
+        if self.kept is None:
+            return self.everything
+        if self.is_full:
+            self.recent = self.look(batch)
+        return self.activate(self.kept)
 
     def observe(self, step: Step, prior: Prior) -> None:
-        self.evaluated += self.n if self.is_full else self._n_kept()
+        self.evaluated += self.n if self.is_full else self.n_active
+        self.updated += self.n_active
         self.steps += 1
         self._measure(step, prior)
         self.step += 1
         if (self.step - 1) % self.em.prune_every == 0 and self.step > 1:
             self._decide(prior)
 
-    def _n_kept(self) -> int:
-        return len(self.kept)
-
     def _measure(self, step: Step, prior: Prior) -> None:
-        if not self.is_full:
-            return
         if self.kept is None:
             self.recent = 0.9 * self.recent + 0.1 * step.posterior
-        else:
-            self.recent = step.posterior
-            self.worst = self._distance(step.posterior)
+        elif self.is_full:
+            self.worst = self._distance(self.recent)
 
     def _distance(self, exact: Tensor) -> Tensor:
         """Total-variation distance between the posterior in use and the exact one (C,)."""
         return 1 - exact[self.activate(self.kept).positions].sum()
 
     def _decide(self, prior: Prior) -> None:
-        """The one place that waits for the device, right after a full step."""
+        """The one place that waits for the device, at the end of a window."""
         worst = float(self.worst)
         self.reported = max(self.reported, worst)
         too_much = worst > self.em.prune_eps
@@ -124,9 +131,10 @@ class Refreshed(Exact):
         return tuple(sorted(kept)) if len(kept) < self.n else None
 
     def report(self) -> dict[str, float]:
-        """Configurations evaluated per mini-batch, and the largest mass measured (or bounded) outside."""
-        row = {"evaluated": self.evaluated / max(self.steps, 1), "pruned_mass": self.reported}
-        self.evaluated, self.steps, self.reported = 0, 0, 0.0
+        """Configurations per mini-batch, evaluated and in the M-step; the largest mass measured or bounded outside."""
+        n = max(self.steps, 1)
+        row = {"evaluated": self.evaluated / n, "pruned_mass": self.reported, "updated": self.updated / n}
+        self.evaluated, self.updated, self.steps, self.reported = 0, 0, 0, 0.0
         return row
 
     def state(self) -> dict[str, Any]:
@@ -140,7 +148,9 @@ class Refreshed(Exact):
 
 
 class Certified(Refreshed):
-    """`certified`: bounded at every mini-batch; no full steps once S stands."""
+    """`certified`: bounded at every mini-batch; the whole space is not looked at again once S stands."""
+
+    bounds = True
 
     def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
         super().__init__(em, n, activate, look)
@@ -181,22 +191,22 @@ class Sampled(Refreshed):
         super().__init__(em, n, activate, look)
         self.largest = em.prune_samples
         self.proposal: Proposal | None = None  # of the window
-        self.updated, self.variance = 0, 0.0
+        self.variance = 0.0
 
-    def active(self, batch: Batch) -> Active:
+    def _choose(self, batch: Batch) -> Active:
         proposal = self._propose(self.look(batch)) if self.is_full else self.proposal
-        active = proposal.draw(self.everything.trie, batch.key) if proposal else self.everything
-        self.n_active = len(active.trie)
-        self.updated += self.n_active
         self.variance += proposal.variance if proposal else 0
-        return active
+        return proposal.draw(self.everything.trie, batch.key) if proposal else self.everything
 
     def _propose(self, weights: Tensor) -> Proposal | None:
         head = self._smallest_set(weights, 1 - self.em.prune_eps)
         return None if head is None else Proposal.build(weights, head, self.em)
 
-    def _n_kept(self) -> int:
-        return self.n_active
+    def _measure(self, step: Step, prior: Prior) -> None:
+        """At a full E-step the posterior in use is the exact one."""
+        if self.kept is not None and self.is_full:
+            self.recent = step.posterior
+        super()._measure(step, prior)
 
     def _distance(self, exact: Tensor) -> Tensor:
         return (self.proposal.in_use(exact) - exact).abs().sum() / 2
@@ -207,11 +217,10 @@ class Sampled(Refreshed):
         self.proposal = Proposal.build(carried, self.kept, self.em) if self.kept else None
 
     def report(self) -> dict[str, float]:
-        """Besides: configurations in the M-step, and the standard deviation of their weights over draws."""
-        n = max(self.steps, 1)
-        row = {"updated": self.updated / n, "sampling_sd": math.sqrt(self.variance / n)}
-        self.updated, self.variance = 0, 0.0
-        return super().report() | row
+        """Besides: the standard deviation of the configurations' weights over draws."""
+        deviation = math.sqrt(self.variance / max(self.steps, 1))
+        self.variance = 0.0
+        return super().report() | {"sampling_sd": deviation}
 
     def state(self) -> dict[str, Any]:
         return super().state() | {"carried": self.proposal and self.proposal.carried}

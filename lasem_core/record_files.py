@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lasem_core.disk import sync_folder, write_synced
 from lasem_core.record import TABLES, RunRecord, plain
 from lasem_core.spec import RunSpec, explain
-from lasem_core.version import GENERATIONS
+from lasem_core.version import GENERATIONS, generation
 
 
 class Damaged(Exception):
@@ -35,7 +35,7 @@ def write_files(folder: Path, record: RunRecord, model_state: dict[str, Any] | N
 def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
     document = {
         "run_id": record.run_id,
-        "numerics_version": GENERATIONS[record.spec.base],
+        "numerics_version": generation(record.spec.base, record.spec.em.prune),
         "fingerprint": record.fingerprint,
         "digest": record.digest(),
         "spec": record.spec.model_dump(mode="json"),
@@ -98,7 +98,8 @@ def read_record(folder: Path) -> RunRecord:
 
 def is_stale(document: dict[str, Any]) -> bool:
     """Was the record with this record.json made by an older generation of the code?"""
-    return document["numerics_version"] != GENERATIONS.get(document["spec"]["base"])
+    base, prune = document["spec"]["base"], document["spec"]["em"]["prune"]
+    return base not in GENERATIONS or document["numerics_version"] != generation(base, prune)
 
 
 def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lasem_core.api import make_learner
 from lasem_core.configs import TransferConfig
-from lasem_core.em import Batch
-from lasem_core.learners import Environment, TaskContext
+from lasem_core.em import Batch, em_step
+from lasem_core.learners import Environment, TaskContext, configured
 from lasem_core.spec import RunSpec
 
 CPU = torch.device("cpu")
@@ -158,30 +158,50 @@ def trajectory(rule, **em):
     return learner, learner.end_epoch()
 
 
-@pytest.mark.parametrize("em", [{"prune_every": 2, "prune_eps": 1e-12}, {"prune_every": 1, "prune_eps": 0.3}])
-def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip(em):
-    """With an epsilon no set can meet, or without a step in between, `refreshed` equals `off` bit for bit."""
+def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip():
+    """With an epsilon no set can meet `refreshed` equals `off` bit for bit."""
     exact, _ = trajectory("off")
-    pruned, report = trajectory("refreshed", **em)
-    assert report.extra["evaluated"] == 16
+    pruned, report = trajectory("refreshed", prune_every=2, prune_eps=1e-12)
+    assert report.extra["evaluated"] == report.extra["updated"] == 16
     for one, other in zip(exact.network.parameters(), pruned.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_refreshed_skips_measures_and_widens_again():
     learner, report = trajectory("refreshed", prune_every=5, prune_eps=0.3)
-    assert 1 <= report.extra["evaluated"] < 16
+    assert 1 <= report.extra["updated"] < report.extra["evaluated"] < 16
     rule = learner.pruning
-    rule.kept, rule.step = (0,), rule.em.prune_every  # at a full step, with everything but 1111 outside
-    step = learner_step(learner, torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64))
-    rule.observe(step, learner.prior)
+    rule.kept, rule.step = (0,), rule.em.prune_every  # a look that finds everything but 1111 outside
+    rule.look = lambda batch: torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64)
+    learner.train_step(batches(0, 1)[0])
     assert rule.kept is None and rule.report()["pruned_mass"] == pytest.approx(0.9)
 
 
-def learner_step(learner, weights):
-    from lasem_core.em import Step
+def test_a_look_trains_the_kept_configurations_only():
+    """Where every mini-batch looks, the layers that 1111 does not use stay as they are, and the others move."""
+    learner, _ = trajectory("refreshed", prune_every=1, prune_eps=0.3)
+    learner.pruning.kept = (0,)  # 1111, and no further choice in the one step below
+    specific, shared = copies_of(learner.tasks[0].specific), copies_of(learner.shared)
+    learner.train_step(batches(0, 1)[0])
+    assert specific and all(map(torch.equal, specific, copies_of(learner.tasks[0].specific)))
+    assert not any(map(torch.equal, shared, copies_of(learner.shared)))
+    assert learner.pruning.report()["evaluated"] > 1
 
-    return Step(weights, torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
+
+def copies_of(groups):
+    return [t.detach().clone() for group in groups if group for t in group.values()]
+
+
+def test_one_configuration_needs_no_e_step(monkeypatch):
+    """Its posterior is 1 whatever the data say; only a bound asks for the evidence all the same."""
+    asked = []
+    monkeypatch.setattr(configured, "em_step", lambda *args: asked.append(args[5]) or em_step(*args))
+    for rule, likelihood in (("refreshed", "joint"), ("certified", "mean")):
+        learner = learner_for(method="lasem", em={"prune": rule, "likelihood": likelihood})
+        learner.begin_task(context(0, 0))
+        learner.pruning.kept, learner.pruning.step = (0,), 1
+        learner.train_step(batches(0, 1)[0])
+    assert asked == [None, "mean"]
 
 
 def test_certified_bound_holds():

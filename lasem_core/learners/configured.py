@@ -103,7 +103,8 @@ class ConfiguredLearner(Learner):
 
     def train_step(self, batch: Batch) -> None:
         active = self.pruning.active(batch)
-        likelihood = self.likelihood if len(self.trie) > 1 else None
+        undecided = len(active.trie) > 1 or (self.pruning.bounds and active.positions is not None)
+        likelihood = self.likelihood if undecided else None
         step = em_step(self.network, active, self.prior, self.optimizer, batch, likelihood, self.spec.em.m_steps)
         self.pruning.observe(step, self.prior)
         self.trace.add(step)

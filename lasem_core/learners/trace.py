@@ -9,6 +9,7 @@ from lasem_core.em import Step
 from lasem_core.learners.base import EpochReport
 
 FIRST_STEPS = 200  # mini-batches of a task whose posteriors are kept one by one
+NOTHING = 1e-30  # what is less has no digits: sums of weights that processors may, or may not, flush to zero
 
 
 class PosteriorTrace:
@@ -47,10 +48,15 @@ class PosteriorTrace:
         mean = self.total / n
         loss, entropy, max_weight = (self.sums / n).tolist()
         rows = [(first + i, self._named(weights)) for i, weights in enumerate(self.kept)]
-        report = EpochReport(loss, config, (mean @ self.bits).tolist(), entropy, max_weight,
+        transfer = [_digits(frequency) for frequency in (mean @ self.bits).tolist()]
+        report = EpochReport(loss, config, transfer, _digits(entropy), max_weight,
                              [*rows, (None, self._named(mean))])  # fmt: skip
         self._start_epoch()
         return report
 
     def _named(self, weights: Tensor) -> dict[str, float]:
         return dict(zip(self.names, weights.tolist(), strict=True))
+
+
+def _digits(value: float) -> float:
+    return 0.0 if value < NOTHING else value
