@@ -78,6 +78,12 @@ def _paired(method: str, *settings: Mapping[str, Any], configs: tuple[str | None
     return Runs(method, ("cifar100",), SHARED, configs, settings, at_quick=_scale(3, 100))
 
 
+def _whole_task(dataset: str, base: str) -> Runs:
+    """As many epochs as Table 2 has, for what pruning evaluates in the course of a task."""
+    scale = _scale(1, 500) | _em(prune="refreshed")
+    return Runs("lasem", (dataset,), (base,), first_seed_only=True, at_quick=scale)
+
+
 def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
     scale = _scale(3, 10) | _em(**em)
     bases = ("hps", "df-cnn")
@@ -158,6 +164,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     "speed": (
         _paired("static", {}, configs=("all",)),
         _paired("lasem", {}, _em(prune="refreshed")),
+        _whole_task("stl10", "hps"),
         _planted("lasem", preset="paper"),
         _planted("lasem", preset="paper", precision="bf16"),
     ),

@@ -13,8 +13,9 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from math import prod
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,9 +75,11 @@ def check_setting(setting: str) -> None:
 def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: str) -> dict[str, Any]:
     spec = _spec(setting, base, threads, precision, "lasem")
     with settings(spec):
-        times = _interleaved(_calls(setting, base, spec), rounds)
+        learners = _learners(setting, base, spec)
+        times = _interleaved(_calls(**learners, shape=SETTINGS[setting][1]), rounds)
     row = {f"{name}_ms": median(values) for name, values in times.items()}
     row["spread"] = max(_spread(values) for values in times.values())
+    row |= {f"{name}_gflop": _gflop(learner) for name, learner in learners.items() if name != "pruned"}
     row["peak_mb"] = _peak_memory(setting, base, threads, precision)
     return row | {"ratios": {name: row[a] / row[b] for name, (a, b) in RATIOS.items()}}
 
@@ -93,19 +96,24 @@ def _spec(setting: str, base: str, threads: int, precision: str, method: str) ->
     return build_spec(options | {"method": method, "base": base, "threads": threads, "precision": precision})
 
 
-def _calls(setting: str, base: str, spec: RunSpec) -> dict[str, Call]:
+def _learners(setting: str, base: str, spec: RunSpec) -> dict[str, ConfiguredLearner]:
     static = _learner(setting, _spec(setting, base, spec.threads, spec.precision, "static"))
     exact, pruned = _learner(setting, spec), _learner(setting, spec)
     pruned.pruning.everything = pruned._activate((0,))
-    shape = SETTINGS[setting][1]
+    return {"static": static, "exact": exact, "pruned": pruned}
+
+
+def _calls(
+    static: ConfiguredLearner, exact: ConfiguredLearner, pruned: ConfiguredLearner, shape: tuple[int, int, int]
+) -> dict[str, Call]:
     return {
         "static": _stepper(static, shape),
         "exact": _stepper(exact, shape),
         "pruned": _stepper(pruned, shape),
         "estep": _e_step(exact, shape),
-        "roofline_static": _bare(static.env, static.trie),
-        "roofline_exact": _bare(exact.env, exact.trie),
-        **{f"part_{name}": call for name, call in parts(static, next(_batches(spec, shape))).items()},
+        "roofline_static": _bare(static),
+        "roofline_exact": _bare(exact),
+        **{f"part_{name}": call for name, call in parts(static, next(_batches(static.spec, shape))).items()},
     }
 
 
@@ -134,20 +142,44 @@ def _e_step(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
     return lambda: e_step(learner.network, learner.trie, learner.prior, next(batches), learner.likelihood)
 
 
-def _bare(env: Environment, trie: Trie) -> Call:
-    """Every convolution of one step over `trie`, forward and backward, and nothing else."""
+class _Convolution(NamedTuple):
+    """One layer of one step, for `n` images in all the prefixes that need it."""
+
+    layer: ConvLayer
+    n: int
+    input_gradient: bool
+
+    @property
+    def gflop(self) -> float:
+        """Multiplications and additions, forward and backward."""
+        layer, passes = self.layer, 2 + self.input_gradient
+        per_pixel = layer.kernel**2 * layer.in_channels * layer.out_channels
+        return 2e-9 * passes * self.n * prod(layer.in_size) * per_pixel
+
+
+def _convolutions(env: Environment, trie: Trie) -> list[_Convolution]:
+    """Every convolution of one step over `trie`."""
     prefixes = [len({config.bits[:depth] for config in trie.configs}) for depth in range(env.arch.depth + 1)]
-    calls = [
-        _bare_convolution(layer, env.spec.optim.batch_size * n, env.compute_dtype, layer.number > 1)
+    return [
+        _Convolution(layer, env.spec.optim.batch_size * n, layer.number > 1)
         for layer, level in zip(env.arch.layers, trie.levels, strict=True)
         for branch in level
         if branch is not None
         for n in [prefixes[layer.number - 1] if branch.parents is None else len(branch.parents)]
     ]
+
+
+def _gflop(learner: ConfiguredLearner) -> float:
+    return sum(convolution.gflop for convolution in _convolutions(learner.env, learner.trie))
+
+
+def _bare(learner: ConfiguredLearner) -> Call:
+    """Every convolution of one step of `learner`, forward and backward, and nothing else."""
+    calls = [_bare_convolution(*c, learner.env.compute_dtype) for c in _convolutions(learner.env, learner.trie)]
     return lambda: [call() for call in calls]
 
 
-def _bare_convolution(layer: ConvLayer, n: int, dtype: torch.dtype, input_gradient: bool) -> Call:
+def _bare_convolution(layer: ConvLayer, n: int, input_gradient: bool, dtype: torch.dtype) -> Call:
     layout = {"memory_format": torch.channels_last}
     images = torch.randn(n, layer.in_channels, *layer.in_size).to(dtype).contiguous(**layout)
     images.requires_grad_(input_gradient)

@@ -114,6 +114,26 @@ def _epochs(exact: RunRecord, pruned: RunRecord) -> pd.DataFrame:
     return both[["epoch", "evaluated"]].assign(dataset=exact.spec.dataset, base=exact.spec.base, agreement=agreement)
 
 
+TENTHS = 10
+
+
+def course_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Configurations per mini-batch in each tenth of a task, means over tasks: pruned runs without an exact twin,
+    where exact runs would take too long."""
+    lasem = [record for record in records if record.spec.method == "lasem" and record.spec.precision == "fp32"]
+    twins = {id(record) for pair in pairs_of(lasem) for record in pair}
+    alone = [record for record in lasem if record.spec.em.prune != "off" and id(record) not in twins]
+    return pd.DataFrame([_course(record) for record in alone])
+
+
+def _course(record: RunRecord) -> dict[str, object]:
+    spec, history = record.spec, record.history[record.history["epoch"] > 0]
+    tenth = (TENTHS * (history["epoch"] - 1)) // spec.schedule.epochs
+    means = history.groupby(tenth)["evaluated"].mean().round(1)
+    place = {"dataset": spec.dataset, "base": spec.base, "tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
+    return place | {"of": len(spec.space)} | {f"{n + 1}/{TENTHS}": value for n, value in means.items()}
+
+
 def trajectories(pairs: Sequence[Pair]) -> Figure:
     """What is evaluated, and how often both runs use the same configuration, over the epochs of a task."""
     table = by_epoch(pairs)

@@ -35,6 +35,15 @@ def test_sixteen_configurations_cost_more_than_one(report):
     assert row["roofline_exact_ms"] > 2 * row["roofline_static_ms"]
 
 
+def test_operations_of_a_step(report):
+    """2 x 3 passes x 10 images x 9 weights x channels x pixels; layer 1 needs no gradient of its images."""
+    layers = (2 * 3 * 32 * 32**2, 3 * 32 * 32 * 32**2, 3 * 32 * 64 * 16**2, 3 * 64 * 64 * 16**2)
+    per_prefix = [2e-9 * 10 * 9 * layer for layer in layers]
+    row = report["bases"]["df-cnn"]
+    assert row["static_gflop"] == pytest.approx(sum(per_prefix))
+    assert row["exact_gflop"] == pytest.approx(sum(2**n * gflop for n, gflop in enumerate(per_prefix, 1)))
+
+
 def test_every_ratio_is_printed(report):
     text = describe(report)
     assert all(line in text for line in (*RATIOS, *KEYS))
@@ -73,5 +82,5 @@ def test_settings_are_the_issues_configuration_spaces(setting, n, depth):
 def test_the_roofline_computes_in_the_runs_precision():
     spec = _spec("cifar100", "hps", 1, "bf16", "static")
     learner = _learner("cifar100", spec)
-    gradients = [gradient for layer in _bare(learner.env, learner.trie)() for gradient in layer]
+    gradients = [gradient for layer in _bare(learner)() for gradient in layer]
     assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}

@@ -1,6 +1,7 @@
 """TOST against closed forms; pairs of exact and pruned runs against records with known numbers."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from lasem_core import canvas, speed
 from lasem_core.artefacts import plan
 from lasem_core.equivalence import DIFFERENT, EQUIVALENT, tost
 from lasem_core.progress import Silent
-from lasem_core.spec import build_spec
+from lasem_core.spec import ScheduleSpec, build_spec
 from lasem_core.store import RunStore
 from lasem_core.verdicts import NOT_RUN, UNDECIDED
 
@@ -91,6 +92,15 @@ def test_pair_table_by_hand(records):
     assert row["peak_at_best_valid"] == pytest.approx(0.001)
     assert (row["evaluated"], row["outside"]) == (2, 0.01)
     assert math.isnan(row["kept"])  # made-up records have no models
+
+
+def test_course_of_pruned_runs_without_a_twin(records):
+    assert speed.course_table(records).empty
+    alone = lasem("lonely", "hps", 7, 0.4, 5, prune="refreshed")
+    alone = replace(alone, spec=alone.spec.model_copy(update={"schedule": ScheduleSpec(epochs=4)}))
+    (row,) = speed.course_table([*records, alone]).to_dict("records")
+    assert (row["dataset"], row["base"], row["tasks"], row["epochs"], row["of"]) == ("cifar100", "hps", 10, 4, 16)
+    assert [row[f"{n}/10"] for n in (1, 3, 6, 8)] == [5, 1, 1, 1]
 
 
 def test_verdicts_over_all_bases_and_each(records):
