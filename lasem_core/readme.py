@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lasem_core import bench_tables
+from lasem_core.bench import tables as bench_tables
 from lasem_core.store import RunStore
 from lasem_core.tables import readme_table
 

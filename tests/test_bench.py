@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lasem_core.bench import RATIOS, _bare, _learner, _spec, bench
+from lasem_core.bench import spec_of
+from lasem_core.bench.rooflines import bare
+from lasem_core.bench.steps import RATIOS, _learner, bench
+from lasem_core.bench.whole_run import whole_run
 from lasem_core.cli.bench import describe
 from lasem_core.errors import LasemError
-from lasem_core.whole_run import whole_run
 
 KEYS = {"static_ms", "exact_ms", "pruned_ms", "estep_ms", "roofline_static_ms", "roofline_exact_ms", "peak_mb"}
 
@@ -75,12 +77,12 @@ def test_unknown_names():
 
 @pytest.mark.parametrize("setting, n, depth", [("cifar100", 16, 4), ("stl10", 64, 6), ("stl10-9", 512, 9)])
 def test_settings_are_the_issues_configuration_spaces(setting, n, depth):
-    spec = _spec(setting, "hps", 1, "fp32", "lasem")
+    spec = spec_of(setting, "hps", 1, method="lasem")
     assert (len(spec.space), spec.model.depth) == (n, depth)
 
 
 def test_the_roofline_computes_in_the_runs_precision():
-    spec = _spec("cifar100", "hps", 1, "bf16", "static")
+    spec = spec_of("cifar100", "hps", 1, method="static", precision="bf16")
     learner = _learner("cifar100", spec)
-    gradients = [gradient for layer in _bare(learner)() for gradient in layer]
+    gradients = [gradient for layer in bare(learner)() for gradient in layer]
     assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}

@@ -25,8 +25,8 @@ def bench(
 ) -> None:
     """Time the steps of every base on this machine. Read the ratios; let nothing else run meanwhile."""
     from lasem_core.bench import BASES
-    from lasem_core.bench import bench as measure
-    from lasem_core.whole_run import whole_run
+    from lasem_core.bench.steps import bench as measure
+    from lasem_core.bench.whole_run import whole_run
 
     threads, bases = threads or os.cpu_count() or 1, base or BASES
     if epochs:

@@ -2,41 +2,32 @@
 
 Per base and setting, medians of interleaved rounds in one process, in milliseconds: the static step (transfer
 everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
-alone, the rooflines: the same convolutions forward and backward, called bare, and what a static step does besides
-them, part by part. Peak memory (MiB) of the exact step is read in a process of its own. Only ratios within one call
-mean anything; a busy machine shows in `spread`.
+alone, the rooflines: the same convolutions forward and backward, called bare (with their Gflop), and what a static
+step does besides them, part by part. Peak memory (MiB) of the exact step is read in a process of its own. Only
+ratios within one call mean anything; a busy machine shows in `spread`.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from math import prod
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from lasem_core.api import make_learner, settings
-from lasem_core.architecture import ConvLayer
-from lasem_core.bench_parts import parts
+from lasem_core.bench import BASES, SETTINGS, spec_of
+from lasem_core.bench.parts import parts
+from lasem_core.bench.rooflines import Call, bare, gflop
 from lasem_core.em import Batch, e_step
-from lasem_core.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
-from lasem_core.network import Trie
 from lasem_core.peak_memory import peak_mb
-from lasem_core.spec import RunSpec, build_spec
+from lasem_core.spec import RunSpec
 
-SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
-    "cifar100": ({"dataset": "cifar100"}, (3, 32, 32)),
-    "stl10": ({"dataset": "stl10"}, (3, 96, 96)),
-    "stl10-9": ({"dataset": "stl10-group", "em": {"groups": ""}}, (3, 96, 96)),
-}
-BASES = ("hps", "tf", "df-cnn")
 RATIOS = {
     "static / roofline": ("static_ms", "roofline_static_ms"),
     "exact / roofline": ("exact_ms", "roofline_exact_ms"),
@@ -44,7 +35,6 @@ RATIOS = {
     "pruned / static": ("pruned_ms", "static_ms"),
     "estep / exact": ("estep_ms", "exact_ms"),
 }
-Call = Callable[[], object]
 
 
 class _Task:
@@ -56,7 +46,6 @@ class _Task:
 
 def bench(setting: str, threads: int, rounds: int, bases: Sequence[str] = BASES, precision: str = "fp32") -> dict:
     """Measure `setting` and return what `lasem bench --json` prints; LasemError for a name that is unknown."""
-    check_setting(setting)
     return {
         "setting": setting,
         "threads": threads,
@@ -66,20 +55,14 @@ def bench(setting: str, threads: int, rounds: int, bases: Sequence[str] = BASES,
     }
 
 
-def check_setting(setting: str) -> None:
-    """LasemError for a name that is not in SETTINGS."""
-    if setting not in SETTINGS:
-        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
-
-
 def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: str) -> dict[str, Any]:
-    spec = _spec(setting, base, threads, precision, "lasem")
+    spec = spec_of(setting, base, threads, method="lasem", precision=precision)
     with settings(spec):
         learners = _learners(setting, base, spec)
         times = _interleaved(_calls(**learners, shape=SETTINGS[setting][1]), rounds)
     row = {f"{name}_ms": median(values) for name, values in times.items()}
     row["spread"] = max(_spread(values) for values in times.values())
-    row |= {f"{name}_gflop": _gflop(learner) for name, learner in learners.items() if name != "pruned"}
+    row |= {f"{name}_gflop": gflop(learner) for name, learner in learners.items() if name != "pruned"}
     row["peak_mb"] = _peak_memory(setting, base, threads, precision)
     return row | {"ratios": {name: row[a] / row[b] for name, (a, b) in RATIOS.items()}}
 
@@ -91,13 +74,8 @@ def _spread(values: list[float]) -> float:
     return (ordered[3 * n // 4] - ordered[n // 4]) / ordered[n // 2]
 
 
-def _spec(setting: str, base: str, threads: int, precision: str, method: str) -> RunSpec:
-    options, _ = SETTINGS[setting]
-    return build_spec(options | {"method": method, "base": base, "threads": threads, "precision": precision})
-
-
 def _learners(setting: str, base: str, spec: RunSpec) -> dict[str, ConfiguredLearner]:
-    static = _learner(setting, _spec(setting, base, spec.threads, spec.precision, "static"))
+    static = _learner(setting, spec_of(setting, base, spec.threads, method="static", precision=spec.precision))
     exact, pruned = _learner(setting, spec), _learner(setting, spec)
     pruned.pruning.everything = pruned._activate((0,))
     return {"static": static, "exact": exact, "pruned": pruned}
@@ -111,8 +89,8 @@ def _calls(
         "exact": _stepper(exact, shape),
         "pruned": _stepper(pruned, shape),
         "estep": _e_step(exact, shape),
-        "roofline_static": _bare(static),
-        "roofline_exact": _bare(exact),
+        "roofline_static": bare(static),
+        "roofline_exact": bare(exact),
         **{f"part_{name}": call for name, call in parts(static, next(_batches(static.spec, shape))).items()},
     }
 
@@ -142,58 +120,6 @@ def _e_step(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
     return lambda: e_step(learner.network, learner.trie, learner.prior, next(batches), learner.likelihood)
 
 
-class _Convolution(NamedTuple):
-    """One layer of one step, for `n` images in all the prefixes that need it."""
-
-    layer: ConvLayer
-    n: int
-    input_gradient: bool
-
-    @property
-    def gflop(self) -> float:
-        """Multiplications and additions, forward and backward."""
-        layer, passes = self.layer, 2 + self.input_gradient
-        per_pixel = layer.kernel**2 * layer.in_channels * layer.out_channels
-        return 2e-9 * passes * self.n * prod(layer.in_size) * per_pixel
-
-
-def _convolutions(env: Environment, trie: Trie) -> list[_Convolution]:
-    """Every convolution of one step over `trie`."""
-    prefixes = [len({config.bits[:depth] for config in trie.configs}) for depth in range(env.arch.depth + 1)]
-    return [
-        _Convolution(layer, env.spec.optim.batch_size * n, layer.number > 1)
-        for layer, level in zip(env.arch.layers, trie.levels, strict=True)
-        for branch in level
-        if branch is not None
-        for n in [prefixes[layer.number - 1] if branch.parents is None else len(branch.parents)]
-    ]
-
-
-def _gflop(learner: ConfiguredLearner) -> float:
-    return sum(convolution.gflop for convolution in _convolutions(learner.env, learner.trie))
-
-
-def _bare(learner: ConfiguredLearner) -> Call:
-    """Every convolution of one step of `learner`, forward and backward, and nothing else."""
-    calls = [_bare_convolution(*c, learner.env.compute_dtype) for c in _convolutions(learner.env, learner.trie)]
-    return lambda: [call() for call in calls]
-
-
-def _bare_convolution(layer: ConvLayer, n: int, input_gradient: bool, dtype: torch.dtype) -> Call:
-    layout = {"memory_format": torch.channels_last}
-    images = torch.randn(n, layer.in_channels, *layer.in_size).to(dtype).contiguous(**layout)
-    images.requires_grad_(input_gradient)
-    weight = torch.randn(layer.out_channels, layer.in_channels, layer.kernel, layer.kernel).to(dtype).requires_grad_()
-    bias = torch.zeros(layer.out_channels, dtype=dtype, requires_grad=True)
-    gradient = torch.randn(n, layer.out_channels, *layer.in_size).to(dtype).contiguous(**layout)
-    wanted = [weight, bias, *([images] if input_gradient else [])]
-
-    def call() -> object:
-        return torch.autograd.grad(F.conv2d(images, weight, bias, padding=layer.kernel // 2), wanted, gradient)
-
-    return call
-
-
 def _interleaved(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each call, round by round, so that a drifting machine touches all alike."""
     for call in calls.values():
@@ -215,7 +141,7 @@ def _peak_memory(setting: str, base: str, threads: int, precision: str) -> float
 
 
 def _three_steps(setting: str, base: str, threads: int, precision: str) -> float:
-    spec = _spec(setting, base, threads, precision, "lasem")
+    spec = spec_of(setting, base, threads, method="lasem", precision=precision)
     with settings(spec):
         step = _stepper(_learner(setting, spec), SETTINGS[setting][1])
         for _ in range(3):

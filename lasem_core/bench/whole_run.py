@@ -22,9 +22,9 @@ from tqdm.auto import tqdm
 
 from lasem_core import data as datasets
 from lasem_core.api import make_learner, resolve_device, settings
-from lasem_core.bench import BASES, SETTINGS, check_setting
+from lasem_core.bench import BASES, spec_of
 from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
-from lasem_core.spec import RunSpec, build_spec
+from lasem_core.spec import RunSpec
 from lasem_core.training import context_of, train_epoch
 
 STATIC_EVERY = 5
@@ -61,18 +61,16 @@ def whole_run(
     Per base: `static_ms` and `lasem_ms` per mini-batch, their `ratio`, `evaluated` configurations per mini-batch;
     `course` has the same for each tenth of the run.
     """
-    check_setting(setting)
-    specs = {base: (_spec(setting, base, threads, "static"), _spec(setting, base, threads, "lasem")) for base in bases}
+    specs = {base: _specs(setting, base, threads) for base in bases}
     report = {"setting": setting, "threads": threads, "epochs": epochs, "static_every": STATIC_EVERY}
     em = next(iter(specs.values()))[1].em
     report |= {"prune": em.prune, "eps": em.prune_eps, "every": em.prune_every}
     return report | {"bases": {base: _measure(*pair, epochs, data) for base, pair in specs.items()}}
 
 
-def _spec(setting: str, base: str, threads: int, method: str) -> RunSpec:
-    options, _ = SETTINGS[setting]
-    pruned = {"em.prune": "refreshed"} if method == "lasem" else {}
-    return build_spec(options | {"method": method, "base": base, "threads": threads, "profile": "paper"}, pruned)
+def _specs(setting: str, base: str, threads: int) -> tuple[RunSpec, RunSpec]:
+    static = spec_of(setting, base, threads, method="static", profile="paper")
+    return static, spec_of(setting, base, threads, "refreshed", method="lasem", profile="paper")
 
 
 def _measure(static_spec: RunSpec, lasem_spec: RunSpec, epochs: int, data: Path | None) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""What LASEM costs on this machine: one step (`steps`, beside its `rooflines`), its `parts`, a whole task
+(`whole_run`), and the `tables` that docs/speed.md makes of the measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lasem_core.errors import LasemError
+from lasem_core.spec import RunSpec, build_spec
+
+SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
+    "cifar100": ({"dataset": "cifar100"}, (3, 32, 32)),
+    "stl10": ({"dataset": "stl10"}, (3, 96, 96)),
+    "stl10-9": ({"dataset": "stl10-group", "em": {"groups": ""}}, (3, 96, 96)),
+}
+BASES = ("hps", "tf", "df-cnn")
+
+
+def spec_of(setting: str, base: str, threads: int, prune: str = "off", **options: Any) -> RunSpec:
+    """The specification of one measured learner; LasemError for a setting that is not in SETTINGS.
+
+    Arguments: options, `method`, `profile`, `precision` as `lasem train` has them.
+    """
+    if setting not in SETTINGS:
+        raise LasemError(f"setting '{setting}' is not benchmarked; choose one of: {', '.join(SETTINGS)}")
+    data_set, _ = SETTINGS[setting]
+    return build_spec(data_set | {"base": base, "threads": threads} | options, {"em.prune": prune})
