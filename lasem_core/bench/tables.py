@@ -127,7 +127,8 @@ def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> 
     ratio = (step + looks * cost["estep_ms"]) / cost["static_ms"]
     scale = f"{spec.stream.n_tasks} x {spec.schedule.epochs}"
     numbers = f"{evaluated:.1f} of {n}", f"{updated:.1f}", f"{ratio:.1f}"
-    return (f"{setting}, {spec.base}", scale, f"{spec.em.prune}, R {spec.em.prune_every}", *numbers)
+    mark = " †" if record.stale else ""
+    return (f"{setting}, {spec.base}{mark}", scale, f"{spec.em.prune}, R {spec.em.prune_every}", *numbers)
 
 
 def _read(path: Path) -> dict[str, Any]:
