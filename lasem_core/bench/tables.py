@@ -128,7 +128,7 @@ def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> 
     step = cost["static_ms"] + (cost["exact_ms"] - cost["static_ms"]) * (updated - 1) / (n - 1)
     ratio = (step + looks * cost["estep_ms"]) / cost["static_ms"]
     scale = f"{spec.stream.n_tasks} x {spec.schedule.epochs}"
-    numbers = f"{evaluated:.1f} of {n}", f"{updated:.1f}", f"{ratio:.1f}"
+    numbers = f"{evaluated:.1f} of {n}", f"{updated:.1f}", f"{ratio:.2f}"
     mark = " †" if record.stale else ""
     return (f"{setting}, {spec.base}{mark}", scale, f"{spec.em.prune}, R {spec.em.prune_every}", *numbers)
 
