@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "outputs/bench"
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "results": ("README.md", lambda: readme_table(RunStore(ROOT / "outputs/runs"))),
+    "cost": ("README.md", lambda: bench_tables.cost_sentence(BENCH)),
     "steps": ("docs/speed.md", lambda: bench_tables.steps_table(BENCH)),
     "parts": ("docs/speed.md", lambda: bench_tables.parts_table(BENCH)),
     "released": ("docs/speed.md", lambda: bench_tables.released_table(BENCH)),
