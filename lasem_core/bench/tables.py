@@ -112,8 +112,8 @@ def cost_sentence(folder: Path) -> str:
     epochs = whole[0]["epochs"]
     return (
         f"On one CPU core an exact EM step over 16 configurations takes {exact} times a step of transfer at all\n"
-        f"layers (HPS / TF / DF-CNN); with `em.prune=refreshed` a whole CIFAR-100 task of {epochs} epochs, one per base,\n"
-        f"takes {pruned} times as long."
+        f"layers (HPS / TF / DF-CNN); with `em.prune=refreshed` a whole CIFAR-100 task of {epochs} epochs, one\n"
+        f"per base, takes {pruned} times as long."
     )
 
 
