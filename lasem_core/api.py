@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from lasem_core.errors import LasemError
 from lasem_core.learners import METHODS, Environment, Learner
 from lasem_core.learners.base import Map
 from lasem_core.parallel import ProcessMap
+from lasem_core.process import no_denormals, settings
 from lasem_core.progress import Silent, choose
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunRecord, RunStore
@@ -24,6 +24,7 @@ from lasem_core.training import lifelong
 from lasem_core.version import generation
 
 
+@no_denormals()  # from the first: torch starts its worker threads with the data
 def train(
     spec: RunSpec,
     store: RunStore | None = None,
@@ -136,32 +137,3 @@ class _NoCheckpoint:
 def _checkpoint(store: RunStore | None, run_id: str) -> Iterator[Any]:
     with contextlib.nullcontext(_NoCheckpoint()) if store is None else store.checkpoint(run_id) as checkpoint:
         yield checkpoint
-
-
-@contextlib.contextmanager
-def settings(spec: RunSpec) -> Iterator[None]:
-    """For the length of a run: threads as the spec says, an allocator that keeps its pages, no denormal numbers."""
-    threads, flushed = torch.get_num_threads(), flushes_denormals()
-    _keep_freed_memory()
-    torch.set_num_threads(spec.threads)
-    # A losing configuration's weight, 1e-40 or so, makes its gradients denormal: an EM step then takes 50 times longer
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushed)
-
-
-def flushes_denormals() -> bool:
-    """Does this thread compute with zeros in place of numbers too small for a normalised mantissa?"""
-    smallest = torch.tensor(torch.finfo(torch.float32).tiny)
-    return float(smallest / 2 * 2) == 0
-
-
-def _keep_freed_memory() -> None:
-    """glibc gives large blocks back to the kernel at every step; faulting them in again costs a tenth of it."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD

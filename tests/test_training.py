@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from lasem_core import LasemError, RunSpec, RunStore, load_learner, train
-from lasem_core.api import flushes_denormals, settings
 from lasem_core.data import load_stream
 
 SMALL = {
@@ -123,20 +122,6 @@ def test_a_missing_device_is_one_line():
 def test_a_learner_that_was_not_stored_says_so():
     with pytest.raises(LasemError, match="was not stored"):
         load_learner(train(spec(stream={"n_tasks": 1}, schedule={"epochs": 0})))
-
-
-def test_a_run_computes_without_denormals_and_leaves_the_thread_as_it_was():
-    assert not flushes_denormals()
-    with settings(spec()):
-        assert flushes_denormals() and float(torch.tensor(1e-30) * 1e-10) == 0
-    assert not flushes_denormals()
-    torch.set_flush_denormal(True)
-    try:
-        with settings(spec()):
-            pass
-        assert flushes_denormals()
-    finally:
-        torch.set_flush_denormal(False)
 
 
 @pytest.mark.parametrize("base", ["hps", "tf", "df-cnn"])

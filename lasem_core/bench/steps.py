@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from lasem_core.api import make_learner, settings
+from lasem_core.api import make_learner
 from lasem_core.bench import BASES, SETTINGS, spec_of
 from lasem_core.bench.parts import parts
 from lasem_core.bench.rooflines import Call, bare, gflop
@@ -26,6 +26,7 @@ from lasem_core.em import Batch, e_step
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.peak_memory import peak_mb
+from lasem_core.process import settings
 from lasem_core.spec import RunSpec
 
 RATIOS = {

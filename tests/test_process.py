@@ -1,0 +1,60 @@
+"""A run's way to compute, and that it leaves no trace in the process."""
+
+import subprocess
+import sys
+
+import torch
+
+from lasem_core.process import flushes_denormals, settings
+from lasem_core.spec import RunSpec
+
+
+def test_a_run_computes_without_denormals_and_leaves_the_thread_as_it_was():
+    assert not flushes_denormals()
+    with settings(RunSpec()):
+        assert flushes_denormals() and float(torch.tensor(1e-30) * 1e-10) == 0
+    assert not flushes_denormals()
+    torch.set_flush_denormal(True)
+    try:
+        with settings(RunSpec()):
+            pass
+        assert flushes_denormals()
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_a_run_has_the_threads_it_asks_for():
+    before = torch.get_num_threads()
+    with settings(RunSpec(threads=before + 1)):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+WATCHED = """
+import torch
+from lasem_core import RunSpec, api, train
+from lasem_core.progress import Silent
+
+torch.set_num_threads(2)
+load = api.datasets.load_stream
+
+def load_large(*args):  # data of some size bring torch's worker threads to life
+    torch.full((1_000_000,), 0.5) * 0.5
+    return load(*args)
+
+api.datasets.load_stream = load_large
+
+class Watch(Silent):
+    def epoch(self, *_):
+        product = torch.full((1_000_000,), 1e-30) * 1e-10  # large enough for every thread
+        print(torch.get_num_threads(), int(product.view(torch.int32).count_nonzero()))
+
+train(RunSpec(dataset="digits", profile="smoke", threads=2, stream={"n_tasks": 1}, schedule={"epochs": 1}),
+      progress=Watch())
+"""
+
+
+def test_every_thread_of_a_fresh_process_computes_without_denormals():
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split("\n")) == {"2 0", ""}
