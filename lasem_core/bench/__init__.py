@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lasem_core.errors import LasemError
@@ -14,6 +15,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "stl10-9": ({"dataset": "stl10-group", "em": {"groups": ""}}, (3, 96, 96)),
 }
 BASES = ("hps", "tf", "df-cnn")
+Call = Callable[[], object]  # what is timed
 
 
 def spec_of(setting: str, base: str, threads: int, prune: str = "off", **options: Any) -> RunSpec:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lasem_core.bench import Call
 from lasem_core.em import Batch, dropout_mask
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.gradient import activate
-
-Call = Callable[[], object]
 
 
 def parts(learner: ConfiguredLearner, batch: Batch) -> dict[str, Call]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
@@ -10,11 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from lasem_core.architecture import ConvLayer
+from lasem_core.bench import Call
 from lasem_core.learners import Environment
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.network import Trie
-
-Call = Callable[[], object]
 
 
 class _Convolution(NamedTuple):

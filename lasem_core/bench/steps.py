@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from lasem_core.api import make_learner
-from lasem_core.bench import BASES, SETTINGS, spec_of
+from lasem_core.bench import BASES, SETTINGS, Call, spec_of
 from lasem_core.bench.parts import parts
-from lasem_core.bench.rooflines import Call, bare, gflop
+from lasem_core.bench.rooflines import bare, gflop
 from lasem_core.em import Batch, e_step
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner

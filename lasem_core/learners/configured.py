@@ -103,8 +103,7 @@ class ConfiguredLearner(Learner):
 
     def train_step(self, batch: Batch) -> None:
         active = self.pruning.active(batch)
-        undecided = len(active.trie) > 1 or (self.pruning.bounds and active.positions is not None)
-        likelihood = self.likelihood if undecided else None
+        likelihood = self.likelihood if len(active.trie) > 1 or self.pruning.bounds else None
         step = em_step(self.network, active, self.prior, self.optimizer, batch, likelihood, self.spec.em.m_steps)
         self.pruning.observe(step, self.prior)
         self.trace.add(step)
