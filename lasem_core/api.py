@@ -15,6 +15,7 @@ from lasem_core.data.stream import TaskStream
 from lasem_core.errors import LasemError
 from lasem_core.learners import METHODS, Environment, Learner
 from lasem_core.learners.base import Map
+from lasem_core.machine import Watch
 from lasem_core.parallel import ProcessMap
 from lasem_core.process import no_denormals, settings
 from lasem_core.progress import Silent, choose
@@ -47,6 +48,7 @@ def train(
     if store is not None and (record := store.get(run_id)) is not None and not record.stale:
         return record
     peak_memory.restart()
+    watch = Watch()
     stream = datasets.load_stream(spec, data)
     learner = make_learner(Environment(spec, stream.image_shape, device, _map(spec, jobs)))
     with settings(spec), _checkpoint(store, run_id) as checkpoint:
@@ -55,7 +57,7 @@ def train(
             life = lifelong(learner.env, learner, stream, checkpoint, watcher)
         finally:
             watcher.close()
-    record = _record(spec, run_id, data, stream, learner, life)
+    record = _record(spec, run_id, data, stream, learner, life, watch.seen())
     if store is None:
         return record
     record = store.put(record, _model_state(stream, learner))
@@ -71,7 +73,7 @@ def _map(spec: RunSpec, jobs: int) -> Map:
 
 def run_id_of(spec: RunSpec, data: str | Path | None = None) -> str:
     """The id of `spec` on these data, on this kind of device, by this generation of the code."""
-    made_by = generation(spec.base, spec.em.prune)
+    made_by = generation(spec.model_dump())
     return spec.run_id(datasets.fingerprint(spec, data), resolve_device(spec).type, made_by)
 
 
@@ -102,14 +104,15 @@ def resolve_device(spec: RunSpec) -> torch.device:
 
 
 def _record(
-    spec: RunSpec, run_id: str, data: str | Path | None, stream: TaskStream, learner: Learner, life: Any
-) -> RunRecord:
+    spec: RunSpec, run_id: str, data: str | Path | None, stream: TaskStream, learner: Learner, life: Any,
+    machine: dict[str, Any],
+) -> RunRecord:  # fmt: skip
     return RunRecord(
         run_id=run_id,
         spec=spec,
         fingerprint=datasets.fingerprint(spec, data),
         summary=results.summary(spec, stream, learner, life),
-        measured=results.measured(life),
+        measured=results.measured(life, machine),
         history=results.history_table(life),
         posterior=results.posterior_table(life),
         accuracy=results.accuracy_table(life),

@@ -6,6 +6,7 @@ Everything stays on the device of the data: one step never waits for the host.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,7 +46,7 @@ def log_likelihood(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     log_p = log_true_class(logits, labels)
     if kind == "joint":
         return log_p.sum(1)
-    return log_p.logsumexp(1) - torch.log(torch.tensor(float(len(labels)), device=log_p.device, dtype=log_p.dtype))
+    return log_p.logsumexp(1) - math.log(len(labels))
 
 
 class Prior(Protocol):
@@ -64,10 +65,7 @@ class Prior(Protocol):
 
 
 class CountPrior:
-    """Eq. 1: Laplace-smoothed counts of the mini-batches a configuration was the most probable of.
-
-    Counts that start from earlier tasks instead of zero are the paper's alternative, the history over tasks.
-    """
+    """Eq. 1: Laplace-smoothed counts of the mini-batches a configuration was the most probable of."""
 
     def __init__(self, start: Tensor):
         self.counts = start.clone()
@@ -77,6 +75,21 @@ class CountPrior:
 
     def update(self, posterior: Tensor) -> None:
         self.counts += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
+
+
+class HistoryPrior(CountPrior):
+    """Section 3's alternative, the history over tasks: what earlier tasks counted, `earlier` (C,), joins the belief.
+
+    The counts that decide are the task's own: otherwise two equal tasks would outvote every later one.
+    """
+
+    def __init__(self, start: Tensor, earlier: Tensor):
+        super().__init__(start)
+        self.earlier = earlier
+
+    def probabilities(self) -> Tensor:
+        total = self.earlier + self.counts
+        return total / total.sum()
 
 
 class RunningMeanPrior:
@@ -124,7 +137,7 @@ class CountedUniformPrior(FixedPrior):
 
 PRIORS = {
     "count": CountPrior,
-    "history": CountPrior,
+    "history": HistoryPrior,
     "running-mean": RunningMeanPrior,
     "uniform": CountedUniformPrior,
 }
@@ -156,7 +169,7 @@ def m_step(network: TaskNetwork, trie: Trie, features: Tensor, weights: Tensor, 
     """The loss whose gradient is Eq. 3: sum over c of the constant P(c | X, y) times the mean cross-entropy."""
     logits = network.logits(features, dropout_mask(network, trie, batch, n))
     loss = -(weights @ log_true_class(logits, batch.labels).mean(1))
-    penalty = network.penalty(weights @ trie.bits)
+    penalty = network.penalty(weights @ trie.bits, trie.transferred)
     return loss if penalty is None else loss + penalty
 
 
@@ -190,7 +203,6 @@ class Step(NamedTuple):
 
     posterior: Tensor  # (C,), zero outside the active configurations
     loss: Tensor  # (), of the first M-step
-    evidence: Tensor  # (), sum over the active c of prior * likelihood; 1 without an E-step
 
 
 def em_step(
@@ -207,10 +219,8 @@ def em_step(
     features = network.features(batch.images, trie)  # (S, B, F), for both steps: dropout comes behind them
     with torch.no_grad():
         belief = active.restrict(prior.probabilities())
-        evidence = torch.ones_like(belief[0])
         if likelihood is not None:
             log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)  # line 8
-            evidence = (belief.log() + log_lik).logsumexp(0).exp()
             belief = posterior(belief, log_lik)  # line 9
     weights = active.weights(belief)
     loss = m_step(network, trie, features, weights, batch, 0)
@@ -222,4 +232,4 @@ def em_step(
         optimizer.step(gradients, batch.lr)  # line 11, Eq. 3
     full = active.spread(belief, len(prior.counts))
     prior.update(full)  # line 13
-    return Step(full, first, evidence)
+    return Step(full, first)

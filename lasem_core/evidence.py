@@ -209,6 +209,7 @@ def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "task": task, "config": config}
         for record in records
         for task, config in enumerate(record.configs, start=1)
+        if config
     ]
     return pd.DataFrame(rows, columns=["run_id", *keys, "task", "config"])
 

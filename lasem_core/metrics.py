@@ -51,13 +51,14 @@ def backward_transfer(matrix: pd.DataFrame, order: Sequence[int]) -> float:
 
 
 def forward_transfer(accuracy: pd.DataFrame, chance: Sequence[float]) -> float:
-    """FWT (Lopez-Paz and Ranzato 2017): mean of R[j-1, j] - chance over all tasks but the first.
+    """FWT (Lopez-Paz and Ranzato 2017): mean of R[j-1, j] - chance over all tasks but the first, each at its first
+    visit: a task that comes back has been trained before.
 
     With a head of its own that no data have reached yet, a task's accuracy before training hardly leaves
     chance; the field's definition is kept for comparison.
     """
-    before = accuracy[(accuracy["when"] == "before") & (accuracy["position"] > 0)]
-    gains = [row.test_accuracy - chance[row.task] for row in before.itertuples()]
+    before = accuracy[accuracy["when"] == "before"].sort_values("position").drop_duplicates("task")
+    gains = [row.test_accuracy - chance[row.task] for row in before.itertuples() if row.position > 0]
     return float(np.mean(gains)) if gains else float("nan")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -59,7 +60,7 @@ class Trie:
         bits = torch.tensor([config.bits for config in configs], dtype=dtype).to(device)  # (C, d)
         return cls(tuple(configs), tuple(levels), bits, torch.tensor(index).to(device))
 
-    @property
+    @cached_property
     def transferred(self) -> list[bool]:
         """Per layer: does some configuration transfer it?"""
         return [any(layer) for layer in zip(*(config.bits for config in self.configs), strict=True)]
@@ -164,9 +165,13 @@ class TaskNetwork:
             x = F.relu(F.linear(x, group["weight"], group["bias"]))
         return F.linear(x, self.task.head[-1]["weight"], self.task.head[-1]["bias"])
 
-    def penalty(self, transfer_mass: Tensor) -> Tensor | None:
-        """Auxiliary loss, each layer's weighted by the posterior mass (d,) of 'this layer is transferred'."""
-        pairs = [(a, m) for a, m in zip(self.task.adapters, transfer_mass, strict=True) if a]
+    def penalty(self, transfer_mass: Tensor, transferred: Sequence[bool]) -> Tensor | None:
+        """Auxiliary loss, each layer's weighted by the posterior mass (d,) of 'this layer is transferred'.
+
+        A layer that no evaluated configuration transfers stays out of the graph, so that RMSProp leaves it alone.
+        """
+        layers = zip(self.task.adapters, transfer_mass, transferred, strict=True)
+        pairs = [(adapter, mass) for adapter, mass, used in layers if adapter and used]
         terms = self.sharing.penalty([adapter for adapter, _ in pairs]) if pairs else None  # (L,)
         return None if terms is None else terms @ torch.stack([mass for _, mass in pairs])
 

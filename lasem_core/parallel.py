@@ -23,7 +23,8 @@ class ProcessMap:
 
     def __call__(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         with joblib.parallel_config("loky", n_jobs=self.jobs, inner_max_num_threads=self.threads):
-            parallel = joblib.Parallel(return_as="generator", batch_size=1, pre_dispatch="all")
+            # no more than a few items are made ahead: a candidate of a large network takes hundreds of megabytes
+            parallel = joblib.Parallel(return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
             yield from parallel(joblib.delayed(_call)(function, item, self.threads) for item in items)
 
 

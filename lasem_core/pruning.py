@@ -5,8 +5,6 @@
              configurations gives every `prune_every` mini-batches. It also measures the mass outside S (the
              total-variation distance between the posterior in use and the exact one); above eps, the next window
              takes the whole space. While windows are full, S comes from a running mean over about ten mini-batches.
-`certified`  S from the prior, and a bound instead of a measurement: with the mean likelihood, at most 1, the mass
-             outside S is at most sum_{c not in S} prior_c / sum_{c in S} prior_c L_c, computed at every mini-batch.
 `sampled`    as `refreshed`, but the M-step takes at most `prune_samples` configurations of S, and about as many drawn
              from all others, weighted so that the gradient is unbiased (`sampling.py`).
 
@@ -23,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.em import Active, Batch, Prior, Step
+from lasem_core.em import Active, Batch, Step
 from lasem_core.sampling import Proposal
 from lasem_core.spec import EMSpec
 
@@ -40,8 +38,6 @@ class Exact:
         look: the exact posterior (C,) of a mini-batch, which changes nothing.
     """
 
-    bounds = False  # whether `Step.evidence` is needed even where one configuration leaves nothing to decide
-
     def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
         self.em, self.n, self.activate, self.look = em, n, activate, look
         self.everything = activate(None)
@@ -50,7 +46,7 @@ class Exact:
         """What the next mini-batch evaluates."""
         return self.everything
 
-    def observe(self, step: Step, prior: Prior) -> None:
+    def observe(self, step: Step) -> None:
         """Take in what the mini-batch has shown."""
 
     def report(self) -> dict[str, float]:
@@ -91,16 +87,16 @@ class Refreshed(Exact):
             self.recent = self.look(batch)
         return self.activate(self.kept)
 
-    def observe(self, step: Step, prior: Prior) -> None:
+    def observe(self, step: Step) -> None:
         self.evaluated += self.n if self.is_full else self.n_active
         self.updated += self.n_active
         self.steps += 1
-        self._measure(step, prior)
+        self._measure(step)
         self.step += 1
         if (self.step - 1) % self.em.prune_every == 0 and self.step > 1:
-            self._decide(prior)
+            self._decide()
 
-    def _measure(self, step: Step, prior: Prior) -> None:
+    def _measure(self, step: Step) -> None:
         if self.kept is None:
             self.recent = 0.9 * self.recent + 0.1 * step.posterior
         elif self.is_full:
@@ -110,7 +106,7 @@ class Refreshed(Exact):
         """Total-variation distance between the posterior in use and the exact one (C,)."""
         return 1 - exact[self.activate(self.kept).positions].sum()
 
-    def _decide(self, prior: Prior) -> None:
+    def _decide(self) -> None:
         """The one place that waits for the device, at the end of a window."""
         worst = float(self.worst)
         self.reported = max(self.reported, worst)
@@ -131,7 +127,7 @@ class Refreshed(Exact):
         return tuple(sorted(kept)) if len(kept) < self.n else None
 
     def report(self) -> dict[str, float]:
-        """Configurations per mini-batch, evaluated and in the M-step; the largest mass measured or bounded outside."""
+        """Configurations per mini-batch, evaluated and in the M-step; the largest mass measured outside."""
         n = max(self.steps, 1)
         row = {"evaluated": self.evaluated / n, "pruned_mass": self.reported, "updated": self.updated / n}
         self.evaluated, self.updated, self.steps, self.reported = 0, 0, 0, 0.0
@@ -145,43 +141,6 @@ class Refreshed(Exact):
         self.step, self.reported = state["step"], state["reported"]
         self.kept = None if state["kept"] is None else tuple(state["kept"])
         self.recent, self.worst = state["recent"], state["worst"]
-
-
-class Certified(Refreshed):
-    """`certified`: bounded at every mini-batch; the whole space is not looked at again once S stands."""
-
-    bounds = True
-
-    def __init__(self, em: EMSpec, n: int, activate: Activate, look: Look):
-        super().__init__(em, n, activate, look)
-        self.least = torch.ones_like(self.worst)
-
-    @property
-    def is_full(self) -> bool:
-        return self.kept is None
-
-    def _measure(self, step: Step, prior: Prior) -> None:
-        self.least = torch.minimum(self.least, step.evidence)
-        if self.kept is not None:
-            inside = prior.probabilities()[self.activate(self.kept).positions].sum()
-            self.worst = torch.maximum(self.worst, (1 - inside) / (inside * step.evidence))
-
-    def _decide(self, prior: Prior) -> None:
-        worst, least = float(self.worst), float(self.least)
-        self.reported = max(self.reported, worst)
-        if self.kept is None:
-            self.kept = self._smallest_set(prior.probabilities(), 1 - self.em.prune_eps * least)
-        elif worst > self.em.prune_eps:
-            self.kept = None
-        self.worst.zero_()
-        self.least.fill_(1)
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"least": self.least}
-
-    def load(self, state: dict[str, Any]) -> None:
-        super().load(state)
-        self.least = state["least"]
 
 
 class Sampled(Refreshed):
@@ -202,18 +161,18 @@ class Sampled(Refreshed):
         head = self._smallest_set(weights, 1 - self.em.prune_eps)
         return None if head is None else Proposal.build(weights, head, self.em)
 
-    def _measure(self, step: Step, prior: Prior) -> None:
+    def _measure(self, step: Step) -> None:
         """At a full E-step the posterior in use is the exact one."""
         if self.kept is not None and self.is_full:
             self.recent = step.posterior
-        super()._measure(step, prior)
+        super()._measure(step)
 
     def _distance(self, exact: Tensor) -> Tensor:
         return (self.proposal.in_use(exact) - exact).abs().sum() / 2
 
-    def _decide(self, prior: Prior) -> None:
+    def _decide(self) -> None:
         carried = self.recent / self.recent.sum()
-        super()._decide(prior)
+        super()._decide()
         self.proposal = Proposal.build(carried, self.kept, self.em) if self.kept else None
 
     def report(self) -> dict[str, float]:
@@ -230,4 +189,4 @@ class Sampled(Refreshed):
         self.proposal = Proposal.build(state["carried"], self.kept, self.em) if self.kept else None
 
 
-RULES = {"off": Exact, "refreshed": Refreshed, "certified": Certified, "sampled": Sampled}
+RULES = {"off": Exact, "refreshed": Refreshed, "sampled": Sampled}

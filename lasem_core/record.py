@@ -35,7 +35,7 @@ class RunRecord:
         posterior: position, task, epoch, step, config, mass (float16).
         accuracy: position, task, when, test_accuracy.
         path: its folder, None before it is stored.
-        stale: made by an older generation of the code, see `version.GENERATIONS`.
+        stale: made by an older generation of the code, see `version.CHANGES`.
     """
 
     run_id: str

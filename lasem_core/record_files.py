@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lasem_core.disk import sync_folder, write_synced
 from lasem_core.record import TABLES, RunRecord, plain
 from lasem_core.spec import RunSpec, explain
-from lasem_core.version import GENERATIONS, generation
+from lasem_core.version import generation
 
 
 class Damaged(Exception):
@@ -33,12 +33,13 @@ def write_files(folder: Path, record: RunRecord, model_state: dict[str, Any] | N
 
 
 def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
+    spec = record.spec.model_dump(mode="json")
     document = {
         "run_id": record.run_id,
-        "numerics_version": generation(record.spec.base, record.spec.em.prune),
+        "numerics_version": generation(spec),
         "fingerprint": record.fingerprint,
         "digest": record.digest(),
-        "spec": record.spec.model_dump(mode="json"),
+        "spec": spec,
         "summary": plain(record.summary),
         "measured": plain(record.measured),
         "sha256": {name: _sha256(data) for name, data in files.items()},
@@ -98,8 +99,7 @@ def read_record(folder: Path) -> RunRecord:
 
 def is_stale(document: dict[str, Any]) -> bool:
     """Was the record with this record.json made by an older generation of the code?"""
-    base, prune = document["spec"]["base"], document["spec"]["em"]["prune"]
-    return base not in GENERATIONS or document["numerics_version"] != generation(base, prune)
+    return document["numerics_version"] != generation(document["spec"])
 
 
 def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:

@@ -70,13 +70,19 @@ def summary(spec: RunSpec, stream: TaskStream, learner: Learner, life: Lifetime)
         "forgetting_ratio": float(metrics.forgetting_curve(matrix, stream.order).iloc[-1]),
         "backward_transfer": metrics.backward_transfer(matrix, stream.order),
         "forward_transfer": metrics.forward_transfer(table, chance),
-        "configs": learner.configs,
+        "configs": _by_task(learner.configs, stream),
         "n_tasks": len(stream.tasks),
         "epochs": spec.schedule.epochs,
         "data_title": stream.title,
         "stream_hash": stream.content_hash(),
         **memory(learner),
     }
+
+
+def _by_task(configs: list[str], stream: TaskStream) -> list[str]:
+    """One entry per task, empty for a task that the stream's order leaves out."""
+    chosen = dict(zip(sorted(set(stream.order)), configs, strict=True)) if configs else {}
+    return [chosen.get(number, "") for number in range(len(stream.tasks))] if chosen else []
 
 
 def memory(learner: Learner) -> dict[str, int]:
@@ -93,14 +99,14 @@ def memory(learner: Learner) -> dict[str, int]:
     }
 
 
-def measured(life: Lifetime) -> dict[str, Any]:
-    """What a repetition changes: seconds, peak memory, host, library versions."""
+def measured(life: Lifetime, machine: dict[str, Any]) -> dict[str, Any]:
+    """What a repetition changes: seconds, peak memory, library versions, and the `machine` (`machine.Watch`)."""
     return {
         "train_seconds": sum(visit.train_seconds for visit in life.visits),
         "eval_seconds": sum(visit.eval_seconds for visit in life.visits) + life.eval_seconds,
         "task_train_seconds": [visit.train_seconds for visit in life.visits],
         "peak_rss_mb": peak_mb(),
-        "machine": platform.machine(),
+        **machine,
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }

@@ -151,7 +151,7 @@ class EMSpec(Part):
     shared_init: Literal["once", "until-transferred"] = "once"
     groups: str = ""  # a partition such as 1,2,3|4,5,6; empty: every layer alone
     fixed_mass: Fraction = 0.9  # fixed-posterior: weight of the chosen configuration
-    prune: Literal["off", "certified", "refreshed", "sampled"] = "off"  # leave out configurations without weight
+    prune: Literal["off", "refreshed", "sampled"] = "off"  # leave out configurations without weight
     prune_eps: Annotated[float, Field(gt=0, lt=1)] = 0.02  # posterior mass that may be left out
     prune_every: Positive = 100  # mini-batches between two full evaluations
     prune_samples: Positive = 8  # `sampled`: configurations that are drawn for a mini-batch, and the most of the rest
@@ -280,11 +280,6 @@ class RunSpec(Part):
         em = self.em
         if em.prune != "off" and self.method != "lasem":
             raise ValueError(f"em.prune '{em.prune}' does not fit method '{self.method}'; only lasem prunes, use off")
-        if em.prune == "certified" and (em.likelihood, em.prior) != ("mean", "count"):
-            raise ValueError(
-                f"em.prune 'certified' has no bound for likelihood '{em.likelihood}' with prior '{em.prior}'; "
-                "use em.likelihood=mean with em.prior=count, or em.prune=refreshed"
-            )
 
     @property
     def space(self) -> ConfigSpace:

@@ -37,6 +37,7 @@ class VisitLog:
     peak_at_best_valid: float = float("nan")
     peak_test: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    begin_seconds: float = 0.0  # of `begin_task`, which came before this log's epochs
     posterior: list[dict[str, Any]] = field(default_factory=list)
     accuracy: list[dict[str, Any]] = field(default_factory=list)
     train_seconds: float = 0.0
@@ -79,12 +80,12 @@ def lifelong(
     life, log, start = _restore(env, learner, stream, checkpoint)
     for visit in range(start, len(stream.order)):
         context = context_of(env, stream, visit)
-        if log is None:
-            learner.begin_task(context)
+        log = log or VisitLog(begin_seconds=_timed(partial(learner.begin_task, context)))
         hook = partial(_on_epoch, life, learner, checkpoint, progress, visit)
         seen = list(context.seen.items())
-        fit = partial(fit_task, context=context, env=env, seen=seen, log=log or VisitLog(), hook=hook)
+        fit = partial(fit_task, context=context, env=env, seen=seen, log=log, hook=hook)
         life.visits.append(learner.train_task(fit))
+        life.visits[-1].train_seconds += log.begin_seconds
         _finish_visit(env, learner, life, visit, seen)
         log = None
         checkpoint.offer(partial(_state, life, None, learner), force=True)
@@ -195,12 +196,17 @@ def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context:
 
 def _finish_visit(env: Environment, learner: Learner, life: Lifetime, visit: int, seen: list[tuple[int, Task]]) -> None:
     """End the task, then measure every task seen; `released` also before the roll-back (released code, item 21)."""
-    started = time.perf_counter()
     if env.spec.preset == "released":
-        life.accuracy += _test_all(learner, visit, seen, "unrolled")
-    learner.end_task()
-    life.accuracy += _test_all(learner, visit, seen, "after")
-    life.eval_seconds += time.perf_counter() - started
+        life.eval_seconds += _timed(lambda: life.accuracy.extend(_test_all(learner, visit, seen, "unrolled")))
+    life.visits[-1].train_seconds += _timed(learner.end_task)
+    life.eval_seconds += _timed(lambda: life.accuracy.extend(_test_all(learner, visit, seen, "after")))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Do it, and say how many seconds it took."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def _test_all(learner: Learner, visit: int, seen: list[tuple[int, Task]], when: str) -> list[dict[str, Any]]:

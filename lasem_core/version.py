@@ -1,19 +1,54 @@
 """The generation of the numbers this code produces."""
 
-GENERATIONS = {"none": 1, "hps": 1, "tf": 2, "df-cnn": 2}
-"""Per base, raised by one whenever a change makes any existing specification produce other numbers (another order of
-random draws, another summation order, a corrected formula). It is part of every run id: records of an older
-generation stay readable and are marked stale, and nothing is mixed with them silently. A change that leaves all
-numbers bit for bit as they were does not raise it.
+from __future__ import annotations
 
-2: filters of TF and DF-CNN as plain matrix products, which round otherwise than the einsum before them."""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-PRUNING = {"refreshed": 1}
-"""What a rule of `em.prune` adds to the generation of its runs, for a change that touches no others.
-
-1: the M-step of a look at the whole space takes the kept configurations, as all others of the window do."""
+Spec = Mapping[str, Any]  # a RunSpec as `model_dump` gives it
 
 
-def generation(base: str, prune: str) -> int:
-    """The generation of runs with this base and this rule of pruning; KeyError for a base that is unknown."""
-    return GENERATIONS[base] + PRUNING.get(prune, 0)
+class Change(NamedTuple):
+    """Something that gave existing specifications other numbers: what it was, and which ones it touched."""
+
+    what: str
+    touches: Callable[[Spec], bool]
+
+
+def _pruned(spec: Spec) -> bool:
+    return spec["em"]["prune"] in ("refreshed", "sampled")
+
+
+def _out_of_turn(spec: Spec) -> bool:
+    order = spec["stream"]["order"]
+    return order != "fixed" and tuple(order) != tuple(range(spec["stream"]["n_tasks"]))
+
+
+CHANGES = (
+    Change(
+        "filters of TF and DF-CNN are plain matrix products, which round otherwise than the einsum before them",
+        lambda spec: spec["base"] in ("tf", "df-cnn"),
+    ),
+    Change(
+        "the M-step of a full evaluation takes the kept configurations, as all others of the window do",
+        lambda spec: spec["em"]["prune"] == "refreshed",
+    ),
+    Change(
+        "TF's factors of layers outside the kept configurations are left alone, not fed zero gradients",
+        lambda spec: spec["base"] == "tf" and _pruned(spec),
+    ),
+    Change(
+        "earlier tasks' counts are a belief and no longer votes",
+        lambda spec: spec["method"] == "lasem" and spec["em"]["prior"] == "history",
+    ),
+    Change("configurations come by task number; forward transfer counts first visits only", _out_of_turn),
+)
+"""Added to whenever a change makes any existing specification produce other numbers (another order of random draws,
+another summation order, a corrected formula). The number of changes that touch a specification is part of its run id:
+records of an older generation stay readable and are marked stale, and nothing is mixed with them silently. A change
+that leaves all numbers bit for bit as they were is not listed."""
+
+
+def generation(spec: Spec) -> int:
+    """1, and one more for every change that touched runs of `spec`."""
+    return 1 + sum(change.touches(spec) for change in CHANGES)

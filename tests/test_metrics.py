@@ -28,6 +28,11 @@ def test_backward_and_forward_transfer():
     assert forward_transfer(TABLE, [0.25] * 3) == pytest.approx(((0.2 - 0.25) + (0.4 - 0.25)) / 2)
 
 
+def test_forward_transfer_counts_first_visits_only():
+    again = pd.DataFrame([(3, 0, "before", 0.9)], columns=TABLE.columns)
+    assert forward_transfer(pd.concat([TABLE, again]), [0.25] * 3) == forward_transfer(TABLE, [0.25] * 3)
+
+
 def test_a_revisited_task_counts_from_its_last_visit():
     rows = [(0, 0, 0.5), (1, 0, 0.4), (1, 1, 0.6), (2, 0, 0.7), (2, 1, 0.3)]
     table = pd.DataFrame([(p, t, "after", a) for p, t, a in rows], columns=TABLE.columns)

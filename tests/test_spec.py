@@ -88,7 +88,7 @@ CIFAR_SUBSET_FINGERPRINT = "5a18a3a3cea46084"
         ({}, {"model.channels": "8,8"}, ["model.kernels", "2 entries"]),
         ({}, {"em.groups": "1,2|3"}, ["groups", "1..4"]),
         ({}, {"stream.order": "0,9"}, ["stream.order", "(0, 9)", "0..2"]),
-        ({}, {"em.prune": "certified"}, ["certified", "joint", "refreshed"]),
+        ({}, {"em.prune": "certified"}, ["em.prune", "certified", "refreshed"]),
         ({"method": "static"}, {"em.prune": "refreshed"}, ["em.prune", "static", "off"]),
         ({}, {"threads": "0"}, ["threads", "0"]),
     ],

@@ -1,11 +1,19 @@
 """The lifelong loop through the front door: schedules, tables, records, repetition, bad requests."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
 from lasem_core import LasemError, RunSpec, RunStore, load_learner, train
+from lasem_core.api import make_learner
+from lasem_core.configs import TransferConfig
 from lasem_core.data import load_stream
+from lasem_core.evidence import choice_table
+from lasem_core.learners import Environment
+from lasem_core.learners.ewc import Ewc
+from lasem_core.run_figures import choices
 
 SMALL = {
     "dataset": "digits",
@@ -93,7 +101,18 @@ def test_released_also_measures_before_the_roll_back():
 def test_tasks_may_come_back(order):
     revisited = train(spec(stream={"n_tasks": 3, "order": order}))
     assert revisited.history["position"].nunique() == len(order)
-    assert len(revisited.configs) == len(set(order))
+    assert [bool(config) for config in revisited.configs] == [task in order for task in range(3)]
+    assert len(choice_table([revisited])) == len(set(order))
+    choices(revisited)
+
+
+def test_configurations_stand_at_their_tasks_number():
+    """Whatever the order of the stream: figures look them up by number."""
+    record = train(spec(stream={"n_tasks": 3, "order": (2, 0, 1)}))
+    assert record.configs == record.history.groupby("task")["config"].last().tolist()
+    learner = make_learner(Environment(record.spec, (1, 8, 8), torch.device("cpu")))
+    learner.chosen = {2: TransferConfig.parse("10", 2), 0: TransferConfig.parse("01", 2)}
+    assert learner.configs == ["01", "10"]
 
 
 def test_a_batch_larger_than_the_task_still_trains():
@@ -131,3 +150,13 @@ def test_flushing_denormals_changes_no_record(base, monkeypatch):
     flushed = train(slow)
     monkeypatch.setattr(torch, "set_flush_denormal", lambda on: True)
     assert train(slow).digest() == flushed.digest()
+
+
+@pytest.mark.parametrize("moment", ["begin_task", "end_task"])
+def test_all_of_a_methods_own_work_is_training(monkeypatch, moment):
+    """Choosing, consolidating, EWC's Fisher pass: none of it is evaluation."""
+    work = getattr(Ewc, moment)
+    monkeypatch.setattr(Ewc, moment, lambda *args: (time.sleep(0.5), work(*args)))
+    record = train(spec(method="ewc", base="none", stream={"n_tasks": 1}, schedule={"epochs": 1}))
+    assert record.measured["train_seconds"] > 0.5 > record.measured["eval_seconds"]
+    assert record.measured["task_train_seconds"] == [record.measured["train_seconds"]]

@@ -42,7 +42,7 @@ def _filters(learner: ConfiguredLearner) -> list[Tensor]:
 
 
 def _penalty(learner: ConfiguredLearner) -> list[Tensor]:
-    penalty = learner.network.penalty(learner.trie.bits[0])
+    penalty = learner.network.penalty(learner.trie.bits[0], learner.trie.transferred)
     return [] if penalty is None else [penalty]
 
 

@@ -167,5 +167,5 @@ class Learner(ABC):
 
     @property
     def configs(self) -> list[str]:
-        """Final configuration of each finished task, layer 1 first; empty for methods without one."""
+        """Final configuration of each finished task by task number, layer 1 first; empty for methods without one."""
         return []

@@ -91,7 +91,7 @@ class BruteForce(ConfiguredLearner):
         if self.env.map is map:
             return map(partial(self._train_here, fit), todo)
         alone = partial(fit, log={}, hook=None)  # the loop's checkpoint and progress bar stay in this process
-        return self.env.map(partial(_train_apart, alone), [self._candidate(config) for config in todo])
+        return self.env.map(partial(_train_apart, alone), (self._candidate(config) for config in todo))
 
     def _train_here(self, fit: Fit, config: TransferConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         if self.candidate.config == config:  # the first one, or the one a checkpoint was left in: the loop's log

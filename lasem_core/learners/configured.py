@@ -103,9 +103,9 @@ class ConfiguredLearner(Learner):
 
     def train_step(self, batch: Batch) -> None:
         active = self.pruning.active(batch)
-        likelihood = self.likelihood if len(active.trie) > 1 or self.pruning.bounds else None
+        likelihood = self.likelihood if len(active.trie) > 1 else None  # the posterior of a single one is 1
         step = em_step(self.network, active, self.prior, self.optimizer, batch, likelihood, self.spec.em.m_steps)
-        self.pruning.observe(step, self.prior)
+        self.pruning.observe(step)
         self.trace.add(step)
 
     def end_epoch(self) -> EpochReport:
@@ -155,7 +155,7 @@ class ConfiguredLearner(Learner):
 
     @property
     def configs(self) -> list[str]:
-        return [str(config) for config in self.chosen.values()]
+        return [str(self.chosen[number]) for number in sorted(self.chosen)]
 
     def state_dict(self) -> dict[str, Any]:
         state = {

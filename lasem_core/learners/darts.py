@@ -99,7 +99,7 @@ class Darts(ConfiguredLearner):
         """Mean cross-entropy, plus the auxiliary loss of shared layers, weighted by how far they are used."""
         key = (*batch.key, role)
         logits = mixed_logits(self.network, batch.images, mixture, lambda x: dropout(x, self.arch.dropout, key))
-        penalty = self.network.penalty(mixture[:, 1].detach())
+        penalty = self.network.penalty(mixture[:, 1].detach(), [True] * self.arch.depth)
         return F.cross_entropy(logits, batch.labels) + (0.0 if penalty is None else penalty)
 
     def train_step(self, batch: Batch) -> None:

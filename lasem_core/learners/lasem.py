@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lasem_core.configs import ConfigSpace
-from lasem_core.em import PRIORS, Prior
+from lasem_core.em import PRIORS, HistoryPrior, Prior
 from lasem_core.learners.base import Environment
 from lasem_core.learners.configured import ConfiguredLearner
 
@@ -16,18 +16,21 @@ class Lasem(ConfiguredLearner):
     def __init__(self, env: Environment):
         super().__init__(env)
         self.likelihood = env.spec.em.likelihood
-        self.history = torch.full((len(self.space),), self.spec.em.prior_count, device=env.device, dtype=env.dtype)
+        self.history = torch.zeros(len(self.space), device=env.device, dtype=env.dtype)  # won in earlier tasks
 
     def search_space(self) -> ConfigSpace:
         return self.spec.space
 
     def initial_prior(self) -> Prior:
-        """A new belief for each task; only `history` starts from what earlier tasks counted."""
-        return PRIORS[self.spec.em.prior](self.history)
+        """A new belief for each task; only `history` takes in what earlier tasks counted."""
+        start = torch.full_like(self.history, self.spec.em.prior_count)
+        if self.spec.em.prior == "history":
+            return HistoryPrior(start, self.history)
+        return PRIORS[self.spec.em.prior](start)
 
     def end_task(self) -> None:
         if self.spec.em.prior == "history" and len(self.trie) > 1:
-            self.history = self.prior.counts
+            self.history = self.history + self.prior.counts - self.spec.em.prior_count
         super().end_task()
 
     def state_dict(self) -> dict:
