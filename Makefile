@@ -1,4 +1,4 @@
-# make reproduce · make test · make lab · make page · make sweep · make bench
+# make reproduce · make test · make lab · make page · make sweep · make evidence · make bench
 PYTHON ?= python3
 PROFILE ?= smoke
 ARTEFACTS ?= all
@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DATASET_FLAG := $(if $(DATASET),--dataset $(DATASET))
 
-.PHONY: reproduce test lint lab page sweep bench clean
+.PHONY: reproduce test lint lab page sweep evidence bench clean
 
 reproduce: $(STAMP)
 	$(BIN)/lasem reproduce $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
@@ -28,6 +28,9 @@ page: $(STAMP)
 
 sweep: $(STAMP)
 	$(BIN)/lasem sweep $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
+
+evidence: $(STAMP)
+	$(BIN)/lasem sweep evidence
 
 bench: $(STAMP)
 	$(BIN)/lasem bench

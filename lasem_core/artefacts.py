@@ -7,7 +7,7 @@ profile and a set of seeds; artefacts that need the same run share it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -33,6 +33,7 @@ class Runs:
         first_seed_only: for costs and demonstrations, which need no interval.
         pinned: the data set is the point: no other may take its place.
         at_quick: settings for profile quick alone, whose own schedule would take days here.
+        profile, seeds: the point as well, whatever a plan asks for.
     """
 
     method: str
@@ -43,6 +44,8 @@ class Runs:
     first_seed_only: bool = False
     pinned: bool = False
     at_quick: Mapping[str, Any] = field(default_factory=dict)
+    profile: str | None = None
+    seeds: Sequence[int] | None = None
 
 
 def _on_three_data_sets(method: str, **kind: Any) -> tuple[Runs, ...]:
@@ -90,17 +93,20 @@ def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
     return Runs(method, ("stl10", "caltech101"), bases, configs, first_seed_only=True, at_quick=scale)
 
 
-LASEM = _on_three_data_sets("lasem")
+REFRESHED = _em(prune="refreshed")  # exact EM on ten tasks of 200 epochs takes seven times as long
+LASEM = _on_three_data_sets("lasem", at_quick=REFRESHED)
 STATIC = _on_three_data_sets("static", configs=(STATIC_SET,))
+_SEARCHED = _scale(5, 100)  # brute force trains sixteen networks a task
 SEARCHES = (
-    Runs("lasem", PAIR, SHARED),
-    Runs("static", PAIR, SHARED, ("all",)),
-    Runs("brute-force", PAIR, SHARED),
+    Runs("static", PAIR, SHARED, ("all",), at_quick=_SEARCHED),
+    Runs("lasem", PAIR, SHARED, at_quick=_SEARCHED),
+    Runs("brute-force", PAIR, SHARED, at_quick=_SEARCHED),
 )
 OTHER_METHODS = (
     *(Runs(method, ("office-home",)) for method in ("den", "apd", "progressive")),
     Runs("darts", ("office-home",), ("hps", "df-cnn")),
 )
+REFERENCES = tuple(Runs(method, ("cifar100",)) for method in ("single-task", "joint", "ewc", "fine-tune"))
 _SWITCHES = tuple(
     _em(likelihood=likelihood, prior=prior, rollback=rollback)
     for likelihood in ("joint", "mean")
@@ -108,26 +114,35 @@ _SWITCHES = tuple(
     for rollback in (True, False)
     if rollback or (likelihood, prior) in (("joint", "count"), ("mean", "running-mean"))
 )
+DYNAMICS = Runs(
+    "lasem",
+    ("cifar100",),
+    ("hps", "df-cnn"),
+    settings=(*_SWITCHES, *(_em(m_steps=n) for n in (2, 5))),
+    at_quick=_scale(3, 60),
+)
+FIXED = (
+    Runs(
+        "fixed-posterior",
+        ("office-home",),
+        ("df-cnn",),
+        ("top2",),
+        tuple(_em(fixed_mass=mass / 10) for mass in range(5, 11)),
+        at_quick=_scale(5, 100),
+    ),
+    Runs("lasem", ("office-home",), ("df-cnn",), at_quick=_scale(5, 100)),
+)
 
 ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     "figure1": (Runs("static", PAIR, ("hps", "df-cnn"), (STATIC_SET,)),),
     "figure2": (),  # a drawing of the three bases
     "figure3": STATIC + LASEM,
-    "figure4": (Runs("lasem", PAIR, SHARED),),
-    "figure5": (
-        Runs(
-            "fixed-posterior",
-            ("office-home",),
-            ("df-cnn",),
-            ("top2",),
-            tuple(_em(fixed_mass=mass / 10) for mass in range(5, 11)),
-        ),
-        Runs("lasem", ("office-home",), ("df-cnn",)),
-    ),
+    "figure4": (Runs("lasem", PAIR, SHARED, at_quick=REFRESHED),),
+    "figure5": FIXED,
     "figure6": (),  # the architectures
     "figure7": STATIC + LASEM,
     "figure8": LASEM,
-    "table1": (*OTHER_METHODS, Runs("lasem", ("office-home",), SHARED)),
+    "table1": (*OTHER_METHODS, Runs("lasem", ("office-home",), SHARED, at_quick=REFRESHED)),
     "table2": (),  # the experiments' parameters
     "table3": SEARCHES,
     "appendix_c": SEARCHES,
@@ -145,7 +160,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
             *((method, ("none",), (None,)) for method in ("single-task", "progressive", "den", "apd")),
         )
     ),
-    "dynamics": (Runs("lasem", ("cifar100",), ("hps",), settings=_SWITCHES, first_seed_only=True),),
+    "dynamics": (DYNAMICS,),
     "methods": (
         *_compared(3, 40, "single-task", "fine-tune", "joint", "ewc", "progressive", "den", "apd"),
         *_compared(3, 40, "darts", bases=("hps", "df-cnn")),
@@ -171,6 +186,56 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
 }
 
 
+def _on_cifar(family: Runs, profile: str, seeds: Iterable[int]) -> Runs:
+    """`family` on CIFAR-100, in place of a data set of which nobody here has the images."""
+    return replace(family, datasets=("cifar100",), profile=profile, seeds=tuple(seeds))
+
+
+def _evidence() -> Iterator[Runs]:
+    """Every run that decides a claim of the paper on CIFAR-100 or STL-10, the most telling first.
+
+    Seeds come outermost in the pairs, so that every base has as many trials as the others at any time.
+    """
+    all_layers = Runs("static", ("cifar100",), SHARED, ("all",))
+    pruned = Runs("lasem", ("cifar100",), SHARED, settings=(REFRESHED,))
+    for seed in range(5):
+        yield from (_on_cifar(family, "quick", (seed,)) for family in (all_layers, pruned))
+    for seed in range(3):
+        yield from (_on_cifar(replace(f, bases=("hps",)), "paper", (seed,)) for f in (all_layers, pruned))
+    yield from _one_change_at_a_time()
+    others = replace(all_layers, configs=(STATIC_SET,))
+    yield _on_cifar(others, "quick", range(3))
+    for family in (DYNAMICS, *FIXED, *SEARCHES, *OTHER_METHODS, *REFERENCES):
+        yield _on_cifar(family, "quick", range(3))
+    yield _on_cifar(replace(pruned, settings=({},)), "quick", range(3))
+    for seed in range(3):
+        yield from (_on_cifar(replace(f, bases=("tf", "df-cnn")), "paper", (seed,)) for f in (all_layers, pruned))
+    yield _on_cifar(others, "quick", (3, 4))
+    yield _on_cifar(replace(pruned, settings=({"preset": "released"} | REFRESHED,)), "quick", (0,))
+    on_stl10 = {"datasets": ("stl10",), "bases": ("tf", "df-cnn"), "profile": "quick", "seeds": (0, 1)}
+    yield from (replace(family, **on_stl10) for family in (all_layers, pruned))
+
+
+def _one_change_at_a_time() -> Iterator[Runs]:
+    """What might turn our transfer at all layers into the paper's 24.7: the released code's ways, one by one.
+
+    Roll-back and re-initialisation act on layers that a task keeps to itself: they exist for LASEM only.
+    """
+    decay, shared = {"optim": {"lr_decay": 1 / 4000}}, {"stream": {"images": "shared"}}
+    ways = {
+        "static": ({}, decay, shared, {"preset": "released"}),
+        "lasem": (_em(rollback=False), _em(shared_init="until-transferred"), decay, shared),
+    }
+    for method, settings in ways.items():
+        extra = REFRESHED if method == "lasem" else {}
+        configs = ("all",) if method == "static" else (None,)
+        chosen = tuple(merge(extra, way) for way in settings)
+        yield _on_cifar(Runs(method, ("cifar100",), ("hps",), configs, chosen), "quick", (0,))
+
+
+EVIDENCE = "evidence"  # not one of the paper's figures and tables, but the list of runs that decide them
+
+
 def plan(
     artefacts: Iterable[str],
     profile: str,
@@ -182,14 +247,14 @@ def plan(
     """The runs that `artefacts` need, each once, in the order of the declarations.
 
     Arguments:
-        artefacts: names in `ARTEFACTS`, or `all`.
+        artefacts: names in `ARTEFACTS`, `all` of them, or `evidence`.
         seeds: None: as many as the profile has for the data set.
         dataset: takes the place of the paper's data sets; None: those, and `planted` at profile smoke.
         settings: dotted switches for every run, as `lasem train --set` takes them.
     """
     dataset = dataset or ("planted" if profile == "smoke" else None)
     common = {"profile": profile, "preset": preset}
-    families = [family for name in _names(artefacts) for family in ARTEFACTS[name]]
+    families = [family for name in _names(artefacts) for family in _families(name)]
     specs = (spec for family in families for spec in _expand(family, common, seeds, dataset, dict(settings or {})))
     return list(dict.fromkeys(specs))
 
@@ -197,14 +262,20 @@ def plan(
 def _names(artefacts: Iterable[str]) -> list[str]:
     names = list(artefacts)
     for name in names:
-        if name not in ARTEFACTS and name != "all":
-            raise LasemError(f"unknown artefact '{name}'; choose from: all, {', '.join(ARTEFACTS)}")
+        if name not in (*ARTEFACTS, "all", EVIDENCE):
+            raise LasemError(f"unknown artefact '{name}'; choose from: all, {', '.join(ARTEFACTS)}, {EVIDENCE}")
     return list(ARTEFACTS) if "all" in names else names
+
+
+def _families(name: str) -> Iterable[Runs]:
+    return _evidence() if name == EVIDENCE else ARTEFACTS[name]
 
 
 def _expand(
     family: Runs, common: dict[str, Any], seeds: Sequence[int] | None, dataset: str | None, settings: dict[str, str]
 ) -> Iterator[RunSpec]:
+    common = common | ({"profile": family.profile} if family.profile else {})
+    seeds = seeds if family.seeds is None else family.seeds
     for name, base in product(_datasets(family, dataset), family.bases):
         options = common | {"dataset": name, "method": family.method, "base": base}
         options = merge(options, family.at_quick if common["profile"] == "quick" else {})
@@ -216,7 +287,7 @@ def _expand(
 
 
 def _datasets(family: Runs, wanted: str | None) -> tuple[str, ...]:
-    return family.datasets if family.pinned or not wanted else (wanted,)
+    return family.datasets if family.pinned or family.profile or not wanted else (wanted,)
 
 
 def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | None) -> Sequence[int]:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from itertools import product
 
 import joblib
 import pandas as pd
@@ -17,7 +18,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from lasem_core import sweep
 from lasem_core.api import run_id_of
-from lasem_core.artefacts import ARTEFACTS, plan
+from lasem_core.artefacts import ARTEFACTS, SHARED, plan
 from lasem_core.configs import static_set
 from lasem_core.errors import LasemError
 from lasem_core.estimate import seconds_of, spell
@@ -220,8 +221,8 @@ def test_plans_follow_the_paper():
 
 
 def test_shared_runs_are_planned_once():
-    separate = sum(len(plan([name], "quick")) for name in ("figure3", "figure7", "table3"))
-    assert len(plan(["figure3", "figure7", "table3"], "quick")) < separate / 2
+    separate = sum(len(plan([name], "paper")) for name in ("figure3", "figure7", "table3"))
+    assert len(plan(["figure3", "figure7", "table3"], "paper")) < separate / 2
 
 
 def test_a_data_set_takes_the_place_of_the_papers():
@@ -245,3 +246,15 @@ def test_estimates_scale_similar_runs():
     assert seconds_of([spec], recorded.assign(method="static")) == [None]
     assert seconds_of([spec], pd.DataFrame()) == [None]
     assert [spell(s) for s in (None, 5, 600, 7200)] == ["unknown", "5 s", "10 min", "2.0 h"]
+
+
+def test_the_evidence_is_one_list_whatever_a_plan_asks_for():
+    """Its runs carry their own profile and seeds; `all` means the paper's artefacts and leaves it alone."""
+    specs = plan(["evidence"], "smoke")
+    assert specs == plan(["evidence"], "quick", seeds=[7])
+    assert {spec.profile for spec in specs} == {"quick", "paper"}
+    assert {spec.dataset for spec in specs} == {"cifar100", "stl10"}
+    first = specs[:30]
+    assert {(s.method, s.base, s.seed) for s in first} == set(product(("static", "lasem"), SHARED, range(5)))
+    assert all(s.profile == "quick" and s.em.prune == ("refreshed" if s.method == "lasem" else "off") for s in first)
+    assert not {s.profile for s in plan(["all"], "smoke")} - {"smoke"}
