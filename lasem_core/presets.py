@@ -161,6 +161,8 @@ def resolve(dataset: str, method: str, base: str, preset: str, profile: str) -> 
             layers.append(_RELEASED_BY_DATASET["office-home"])
         if (dataset, base) == ("stl10", "tf"):
             layers.append({"model": {"head": (128,)}})  # released code, item 33
+        if method == "fixed-posterior":
+            layers.append({"config": "top1"})  # released code, item 17
     layers.append(scale.get(dataset, scale["*"]))
     resolved: dict[str, Any] = {}
     for layer in layers:

@@ -105,3 +105,8 @@ def test_mistakes_name_the_field_the_value_and_the_way_out(options, settings, wo
 def test_a_spec_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         RunSpec().seed = 1
+
+
+def test_the_released_fixed_posterior_is_on_top_1():
+    chosen = {p: RunSpec(method="fixed-posterior", dataset="cifar100", preset=p).config for p in ("paper", "released")}
+    assert chosen == {"paper": "0011", "released": "0001"}
