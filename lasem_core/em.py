@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from lasem_core import keyed_random
@@ -23,32 +24,31 @@ class Batch:
     """One mini-batch and where it stands.
 
     Attributes:
-        images: (B, C, H, W).
-        labels: (B,).
         lr: learning rate.
         key: what names this step for random numbers, e.g. (seed, visit, step).
     """
 
-    images: Tensor
-    labels: Tensor
+    images: Float[Tensor, "B channels H W"]
+    labels: Int[Tensor, " B"]
     lr: float
     key: tuple[object, ...]
 
 
-def log_true_class(logits: Tensor, labels: Tensor) -> Tensor:
-    """log p(y | x, c), (C, B), from logits (C, B, K) and labels (B,)."""
+def log_true_class(logits: Float[Tensor, "C B K"], labels: Int[Tensor, " B"]) -> Float[Tensor, "C B"]:
+    """log p(y | x, c)."""
     log_p = logits.log_softmax(-1)
     return log_p.gather(-1, labels.expand(log_p.shape[:2])[..., None])[..., 0]
 
 
-def log_likelihood(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """log P(y_new | X_new, c), (C,): `joint`, the product over the batch, or `mean`, released code, item 2."""
+def log_likelihood(logits: Float[Tensor, "C B K"], labels: Int[Tensor, " B"], kind: str) -> Float[Tensor, " C"]:
+    """log P(y_new | X_new, c): `joint`, the product over the batch, or `mean`, released code, item 2."""
     log_p = log_true_class(logits, labels)
     if kind == "joint":
         return log_p.sum(1)
     return log_p.logsumexp(1) - math.log(len(labels))
 
 
+@runtime_checkable
 class Prior(Protocol):
     """pi_t(c): the belief about the task's configuration before the next mini-batch.
 
@@ -143,20 +143,20 @@ PRIORS = {
 }
 
 
-def posterior(prior: Tensor, log_lik: Tensor) -> Tensor:
-    """Eq. 2: P(c | X_new, y_new), (C,), computed in log space."""
+def posterior(prior: Float[Tensor, " C"], log_lik: Float[Tensor, " C"]) -> Float[Tensor, " C"]:
+    """Eq. 2: P(c | X_new, y_new), computed in log space."""
     return torch.softmax(prior.log() + log_lik, 0)
 
 
 @torch.no_grad()
-def e_step(network: TaskNetwork, trie: Trie, prior: Prior, batch: Batch, likelihood: str) -> Tensor:
-    """Lines 8 and 9 alone: the posterior (C,) over the configurations of `trie`."""
+def e_step(network: TaskNetwork, trie: Trie, prior: Prior, batch: Batch, likelihood: str) -> Float[Tensor, " C"]:
+    """Lines 8 and 9 alone: the posterior over the configurations of `trie`."""
     logits = network.logits(network.features(batch.images, trie))
     return posterior(prior.probabilities(), log_likelihood(logits, batch.labels, likelihood))
 
 
-def dropout_mask(network: TaskNetwork, trie: Trie, batch: Batch, m_step: int) -> Tensor | None:
-    """One mask per configuration, (C, B, F), a pure function of (step, configuration); None without dropout."""
+def dropout_mask(network: TaskNetwork, trie: Trie, batch: Batch, m_step: int) -> Shaped[Tensor, "C B F"] | None:
+    """One mask per configuration, a pure function of (step, configuration); None without dropout."""
     if network.arch.dropout == 0:
         return None
     n = len(batch.labels) * network.arch.n_features
@@ -165,7 +165,14 @@ def dropout_mask(network: TaskNetwork, trie: Trie, batch: Batch, m_step: int) ->
     return mask.view(len(trie), len(batch.labels), network.arch.n_features)
 
 
-def m_step(network: TaskNetwork, trie: Trie, features: Tensor, weights: Tensor, batch: Batch, n: int) -> Tensor:
+def m_step(
+    network: TaskNetwork,
+    trie: Trie,
+    features: Float[Tensor, "C B F"],
+    weights: Float[Tensor, " C"],
+    batch: Batch,
+    n: int,
+) -> Float[Tensor, ""]:
     """The loss whose gradient is Eq. 3: sum over c of the constant P(c | X, y) times the mean cross-entropy."""
     logits = network.logits(features, dropout_mask(network, trie, batch, n))
     loss = -(weights @ log_true_class(logits, batch.labels).mean(1))
@@ -201,8 +208,8 @@ class Active:
 class Step(NamedTuple):
     """What one mini-batch has shown: all on the device."""
 
-    posterior: Tensor  # (C,), zero outside the active configurations
-    loss: Tensor  # (), of the first M-step
+    posterior: Float[Tensor, " C"]  # zero outside the active configurations
+    loss: Float[Tensor, ""]  # of the first M-step
 
 
 def em_step(

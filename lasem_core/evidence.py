@@ -6,6 +6,7 @@ Accuracies are fractions here; only pictures and printed tables speak of percent
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from lasem_core import metrics
 from lasem_core.artefacts import plan
 from lasem_core.configs import static_set
 from lasem_core.errors import LasemError
+from lasem_core.machine import is_quiet
 from lasem_core.options import NotebookError, Options, open_store
 from lasem_core.record import RunRecord
 from lasem_core.spec import RunSpec
@@ -27,7 +29,7 @@ from lasem_core.store import RunStore
 from lasem_core.sweep import run_sweep
 
 METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio")
-COSTS = ("train_seconds", "eval_seconds", "peak_rss_mb")
+SECONDS = ("train_seconds", "eval_seconds")
 MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
 SWITCHES = ("likelihood", "prior", "rollback", "groups", "fixed_mass")
 
@@ -174,10 +176,12 @@ def _key(spec: RunSpec) -> str:
 
 
 def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row per record: what it is, its results, its costs."""
+    """One row per record: what it is, its results, its costs; no seconds of a machine that did other work, too."""
     rows = [_run_row(record) for record in records]
     names = ["run_id", "dataset", "title", "method", "base", "config", "label", "seed", "profile"]
-    return pd.DataFrame(rows, columns=[*names, *SWITCHES, *METRICS, *COSTS, *MEMORY, "tasks", "epochs"])
+    return pd.DataFrame(
+        rows, columns=[*names, *SWITCHES, *METRICS, *SECONDS, "peak_rss_mb", *MEMORY, "tasks", "epochs"]
+    )
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:
@@ -186,7 +190,8 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
     row |= {"config": spec.config or "", "label": label(spec), "title": record.summary.get("data_title", spec.dataset)}
     row |= {name: getattr(spec.em, name) for name in SWITCHES}
     row |= {name: _number(record.summary.get(name)) for name in (*METRICS, *MEMORY)}
-    row |= {name: _number(record.measured.get(name)) for name in COSTS}
+    row |= {name: _number(record.measured.get(name)) if is_quiet(record.measured) else math.nan for name in SECONDS}
+    row |= {"peak_rss_mb": _number(record.measured.get("peak_rss_mb"))}
     return row | {"tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lasem_core import canvas
 from lasem_core.evidence import Evidence
+from lasem_core.machine import is_quiet
 from lasem_core.record import RunRecord
 from lasem_core.tables import method_name
 
@@ -24,7 +25,8 @@ def method_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per run of the shorter stream, best final accuracy first.
 
     *Numbers kept* and the two sizes are measured on what the learner still holds after the last task, networks and
-    whatever else the method needs for the next one (Appendix F); `by task` is the largest task's own part.
+    whatever else the method needs for the next one (Appendix F); `by task` is the largest task's own part. Seconds of
+    a machine that did other work, too, stand with a `*`.
     """
     rows = [_row(record) for record in _shortest(records)]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values("final (%)", ascending=False, ignore_index=True)
@@ -40,9 +42,13 @@ def _row(record: RunRecord) -> dict[str, object]:
     result = record.summary
     peaks = (result[name] for name in ("peak_at_best_valid", "peak_test", "final_accuracy"))
     kept = (result["stored_bytes"] / 1024, result["task_bytes_max"] / 1024)
-    cost = (round(record.measured["train_seconds"]), result.get("parameters", "-"), *(round(size) for size in kept))
+    cost = (_seconds(record), result.get("parameters", "-"), *(round(size) for size in kept))
     cells = (_name(record), *(round(100 * peak, 1) for peak in peaks), round(result["forgetting_ratio"], 3), *cost)
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _seconds(record: RunRecord) -> str:
+    return f"{record.measured['train_seconds']:.0f}" + ("" if is_quiet(record.measured) else "*")
 
 
 def _name(record: RunRecord) -> str:
@@ -77,4 +83,6 @@ def growth(evidence: Evidence) -> Figure:
         axes.legend(frameon=False)
         return True
 
-    return canvas.caption(canvas.panel_grid([""], [""], draw, (5.2, 3.2)), evidence.caption)
+    quiet = all(is_quiet(record.measured) for record in evidence.records if record.spec.method in GROWTH)
+    words = evidence.caption if quiet else f"{evidence.caption}; the machine did other work, too"
+    return canvas.caption(canvas.panel_grid([""], [""], draw, (5.2, 3.2)), words)

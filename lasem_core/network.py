@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lasem_core.architecture import Architecture, ConvLayer
@@ -134,7 +135,7 @@ class TaskNetwork:
     task: TaskTensors
     compute_dtype: torch.dtype = field(default=torch.float32)
 
-    def features(self, images: Tensor, trie: Trie) -> Tensor:
+    def features(self, images: Float[Tensor, "B channels H W"], trie: Trie) -> Float[Tensor, "C B F"]:
         """Flattened features (C, B, F) of every configuration of `trie` for images (B, C_in, H, W)."""
         x = images.to(self.compute_dtype).permute(0, 2, 3, 1)[None]  # (1, B, H, W, C_in)
         for position, (layer, (transferred, specific)) in enumerate(zip(self.arch.layers, trie.levels, strict=True)):
@@ -158,15 +159,17 @@ class TaskNetwork:
             raise ValueError(f"this network has no task-specific layer {position + 1}")
         return own["weight"], own["bias"]
 
-    def logits(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (C, B, K) from features (C, B, F); `mask` (C, B, F) drops features in the M-step."""
+    def logits(
+        self, features: Float[Tensor, "C B F"], mask: Shaped[Tensor, "C B F"] | None = None
+    ) -> Float[Tensor, "C B K"]:
+        """Logits of features; `mask` drops features in the M-step."""
         x = features if mask is None else features * (mask / (1 - self.arch.dropout))
         for group in self.task.head[:-1]:
             x = F.relu(F.linear(x, group["weight"], group["bias"]))
         return F.linear(x, self.task.head[-1]["weight"], self.task.head[-1]["bias"])
 
-    def penalty(self, transfer_mass: Tensor, transferred: Sequence[bool]) -> Tensor | None:
-        """Auxiliary loss, each layer's weighted by the posterior mass (d,) of 'this layer is transferred'.
+    def penalty(self, transfer_mass: Float[Tensor, " depth"], transferred: Sequence[bool]) -> Float[Tensor, ""] | None:
+        """Auxiliary loss, each layer's weighted by the posterior mass of 'this layer is transferred'.
 
         A layer that no evaluated configuration transfers stays out of the graph, so that RMSProp leaves it alone.
         """

@@ -16,6 +16,7 @@ from lasem_core import canvas, verdicts
 from lasem_core.canvas import BASE_NAMES, COLOURS, percent
 from lasem_core.equivalence import Equivalence, tost
 from lasem_core.errors import LasemError
+from lasem_core.machine import is_quiet
 from lasem_core.record import RunRecord
 from lasem_core.spec import RunSpec
 from lasem_core.tables import spread
@@ -194,9 +195,10 @@ def _cells(result: Equivalence) -> dict[str, object]:
 
 
 def cost_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Training seconds of transfer at all layers, exact and pruned LASEM in the same trial, of runs that count."""
+    """Training seconds of transfer at all layers, exact and pruned LASEM in the same trial, of runs that count and had
+    their machine to themselves."""
     rows = []
-    records = list(records)
+    records = [record for record in records if is_quiet(record.measured)]
     for exact, pruned in pairs_of(records):
         place = [getattr(exact.spec, name) for name in PLACE]
         static = [r for r in records if r.spec.method == "static" and [getattr(r.spec, n) for n in PLACE] == place]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +69,7 @@ def specific_filters(layer: ConvLayer, init: Initializer) -> Tensors:
     return {"weight": init.weight("weight", shape), "bias": init.bias(layer.out_channels)}
 
 
+@runtime_checkable
 class Sharing(Protocol):
     """How the tasks share a layer. A new way is one class with these four functions."""
 

@@ -8,3 +8,8 @@ os.environ.setdefault("LASEM_PROGRESS", "none")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # tests may import each other's helpers
+
+# under pytest alone, the shapes in the signatures of the algorithm are checked at every call
+from jaxtyping import install_import_hook
+
+install_import_hook([f"lasem_core.{module}" for module in ("em", "network", "sampling")], "beartype.beartype")

@@ -18,6 +18,7 @@ def record(run_id, peak=0.4, forgetting=0.9, configs=("0111", "0101", "0111"), t
         "train_seconds": seconds,
         "eval_seconds": 1.0,
         "peak_rss_mb": 100.0,
+        "other_cores": 0.0,
         "task_train_seconds": [4.0, 3.0, 3.0],
     }
     tables = history(configs), posterior(configs, spec), accuracy(peak, forgetting)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from jaxtyping import TypeCheckError
 from test_network import SPACE, data, small_network
 
 from lasem_core.em import PRIORS, Active, CountPrior, FixedPrior, em_step, log_likelihood, posterior
@@ -151,3 +152,9 @@ def test_a_parameter_without_gradient_is_left_alone():
 def test_learning_rate_decays_over_the_lifetime():
     assert learning_rate(OptimSpec(lr=1e-4, lr_decay=1 / 4000), 20000) == pytest.approx(1.6667e-5, rel=1e-4)
     assert learning_rate(OptimSpec(lr=1e-4), 20000) == 1e-4
+
+
+def test_a_wrong_shape_is_refused_under_pytest():
+    """The hook of conftest.py checks the shapes that signatures promise."""
+    with pytest.raises(TypeCheckError):
+        log_likelihood(torch.zeros(2, 3, 4), torch.zeros(5, dtype=torch.int64), "joint")

@@ -85,6 +85,14 @@ def test_relative_time_is_paired():
     assert numbers["ours"].tolist() == pytest.approx([0.5])
 
 
+def test_a_machine_that_did_other_work_bears_no_claim_about_time():
+    busy = _pairs(profile="paper")
+    for made in busy.records:
+        made.measured["other_cores"] = 0.5
+    assert not (tables.comparison(busy).query("metric == 'relative_time'")["n"] > 0).any()
+    assert busy.runs["train_seconds"].isna().all() and busy.runs["peak_at_best_valid"].notna().all()
+
+
 @pytest.mark.parametrize(("dataset", "profile"), [("cifar100", "smoke"), ("planted", "quick"), ("digits", "paper")])
 def test_smoke_and_embedded_data_say_nothing(dataset, profile):
     evidence = _pairs(dataset, profile)
