@@ -29,16 +29,47 @@ def test_show_prints_the_stream_and_writes_contact_sheets(tmp_path, capsys):
         assert len(sheet.getcolors(maxcolors=100_000)) > 10
 
 
+@pytest.mark.parametrize("place", ["file", "file/below", "link"])
+def test_show_into_what_is_no_folder_is_one_line_and_status_two(tmp_path, capsys, place):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    assert lasem("show", "digits", "--out", tmp_path / place) == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path / place) in told and told.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_show_into_a_folder_that_refuses(tmp_path, capsys, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    assert lasem("show", "digits", "--out", tmp_path) == 2
+    assert f"cannot write contact sheets into {tmp_path}: Permission denied" in capsys.readouterr().err
+
+
+def test_status_tells_of_damaged_data_and_goes_on(tmp_path, capsys):
+    (tmp_path / "caltech101").mkdir()
+    (tmp_path / "office-home.npz").write_text("no archive")
+    (tmp_path / "stl10.npz").write_bytes(b"")
+    assert lasem("status", "--data", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "caltech101 holds no images" in told and told.count("is not a readable npz file") == 2
+    assert told.splitlines()[-1].startswith("folder")
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
         (("show", "mnist"), "mnist"),
+        (("show", "folder"), "set LASEM_DATA to a folder with <class>/<image>"),
         (("show", "digits", "--set", "stream.n_tasks=9"), "use at most 4"),
         (("show", "cifar100", "--data", "nowhere"), "lasem data prepare cifar100 --data nowhere"),
         (("prepare", "planted", "--data", "x"), "needs no preparation"),
     ],
 )
-def test_mistakes_are_one_line_and_status_two(words, problem, capsys):
+def test_mistakes_are_one_line_and_status_two(words, problem, capsys, monkeypatch):
+    monkeypatch.delenv("LASEM_DATA", raising=False)
     assert lasem(*words) == 2
     told = capsys.readouterr().err
     assert problem in told and told.count("\n") == 1

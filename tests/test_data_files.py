@@ -1,12 +1,15 @@
 """CIFAR-100 and STL-10 from prepared files: generated ones everywhere, the real ones where LASEM_DATA has them."""
 
+import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lasem_core.data import fingerprint, image_shape, load_stream
 from lasem_core.data.cifar100 import TASK_CLASSES
@@ -127,6 +130,64 @@ def test_stl_tasks_share_one_pool(stl):
     assert len({task.train.images.data_ptr() for task in tasks}) == 1
 
 
+def splits(stream):
+    return [split for task in stream.tasks for split in (task.train, task.valid, task.test)]
+
+
+@pytest.mark.parametrize("part", [lambda stream: stream, lambda stream: stream.tasks[0]], ids=["stream", "task"])
+def test_what_shared_storage_shares_it_on_another_device(stl, part):
+    stream = load_stream(small(), stl)
+    whole = part(stream)
+    moved = whole.to(torch.device("meta"))
+    before, after = (splits(s) if hasattr(s, "tasks") else [s.train, s.valid, s.test] for s in (whole, moved))
+    storages = [split.images.untyped_storage().data_ptr() for split in before]
+    for a, storage in zip(after, storages, strict=True):
+        for b, other in zip(after, storages, strict=True):
+            assert (a.images is b.images) == (storage == other)
+    assert all(t.device.type == "meta" for split in after for t in (split.images, split.labels, split.rows))
+    assert after[0].images.stride() == before[0].images.stride()
+    images, labels = after[0].batch(torch.arange(3, device="meta"))
+    assert images.device.type == labels.device.type == "meta"
+
+
+def test_moving_to_the_same_device_copies_nothing(stl):
+    stream = load_stream(small(), stl)
+    for before, after in zip(splits(stream), splits(stream.to(torch.device("cpu"))), strict=True):
+        assert before.images is after.images and before.labels is after.labels and before.rows is after.rows
+        assert before.prepare is after.prepare
+
+
+class Operations(TorchDispatchMode):
+    """Counts what torch carries out."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_batch_makes_no_tensor_from_python_numbers():
+    pixels = Pixels(-0.5, Noise(0.1, 0.05, 3), (1, 0, 2), (0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
+    images, index = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4)
+    pixels(images, index)  # the first batch makes the constants
+    with Operations() as seen:
+        pixels(images, index)
+    assert "aten.div.Tensor" in seen.names
+    assert not [name for name in seen.names if "lift" in name]  # how torch.tensor and new_tensor begin
+
+
+def test_kept_statistics_are_the_same_bits():
+    centre, spread = (0.1, 1 / 3, 0.7), (0.2, 1e-3, 3.0)
+    images = torch.arange(192, dtype=torch.uint8).view(1, 3, 8, 8)
+    plain = Pixels()(images, torch.tensor([0])).permute(0, 2, 3, 1)
+    expected = (plain - plain.new_tensor(centre)) / plain.new_tensor(spread)
+    ours = Pixels(centre=centre, spread=spread)(images, torch.tensor([0]))
+    assert torch.equal(ours, expected.permute(0, 3, 1, 2))
+
+
 @pytest.mark.parametrize(("preset", "means", "stds"), [
     ("paper", {-0.1, -0.05, 0, 0.05, 0.1}, {0, 0.05, 0.1}),
     ("released", {-0.05, -0.025, 0, 0.025}, {0, 0.025}),
@@ -218,7 +279,17 @@ def test_missing_data_name_the_command(tmp_path, monkeypatch):
         ({"x_train": np.zeros((200, 28, 28, 3), np.uint8)}, "has shape"),
         ({"y_train": np.zeros(7, np.uint8)}, "y_train is"),
         ({"y_test": np.zeros(200, np.uint8)}, "must hold every label"),
+        ({"y_test": np.arange(-1, 199)}, "must hold every label"),
+        ({"y_train": np.uint8(3)}, "y_train is"),
+        ({"x_train": np.zeros((0, 32, 32, 3), np.uint8), "y_train": np.zeros(0, np.uint8)}, "x_train is empty"),
+        ({"x_train": np.array(7, np.uint8)}, "has shape"),
         ({"class_names": np.array([object()] * 100)}, "not a readable npz file"),
+        ({"class_names": np.zeros(0, str)}, "class_names is"),
+        ({"class_names": np.array("apple")}, "class_names is"),
+        ({"class_names": np.full((100, 1), "apple")}, "class_names is"),
+        ({"class_names": np.arange(100)}, "class_names is int64"),
+        ({"class_names": np.full(100, b"apple")}, "class_names is"),
+        ({"class_names": np.full(99, "apple")}, "must hold every label 0..98"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_problem(tmp_path, changes, problem):
@@ -227,6 +298,49 @@ def test_a_wrong_file_is_named_with_its_problem(tmp_path, changes, problem):
         load_stream(spec("cifar100"), tmp_path)
     assert "cifar100.npz" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def npy(shape, held=0, dtype="|u1"):
+    """An npy file whose header says `shape` while `held` bytes follow."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file.getvalue() + bytes(held)
+
+
+@pytest.mark.parametrize(
+    ("member", "problem"),
+    [
+        (npy((10**12, 32, 32, 3)), "shape .* takes 3072000000000000 bytes, it holds 0"),
+        (npy((100, 32, 32, 3), 50), "it holds 50"),
+        (npy((-2, -3, 1, 1), 6), "shape"),
+        (npy((10**12,), dtype="|S0"), "x_train: shape"),
+        (npy((100,), 100).replace(b"shape", b"shale"), "x_train"),
+        (b"\x93NUMPY\x09\x00" + bytes(80), r"npy format \(9, 0\)"),
+        (b"not an array", "x_train"),
+        (b"", "x_train"),
+    ],
+)
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_member_that_is_no_array_or_an_absurd_one_is_named(tmp_path, member, problem, method):
+    write(tmp_path / "cifar100.npz", 100, 32, 2, 2, x_train=None)
+    with zipfile.ZipFile(tmp_path / "cifar100.npz", "a", method) as archive:
+        archive.writestr("x_train.npy", member)
+    with pytest.raises(LasemError, match=rf"cifar100\.npz.*{problem}") as caught:
+        load_stream(spec("cifar100"), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cifar_file_with_too_few_classes_is_named(tmp_path):
+    write(tmp_path / "cifar100.npz", 20, 32, 2, 2)
+    with pytest.raises(LasemError, match=r"cifar100\.npz: class_names has 20 classes, CIFAR-100 has 100"):
+        load_stream(spec("cifar100"), tmp_path)
+
+
+def test_a_single_array_is_no_npz_file(tmp_path):
+    with (tmp_path / "cifar100.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(LasemError, match=r"cifar100\.npz is not a readable npz file"):
+        load_stream(spec("cifar100"), tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])

@@ -147,6 +147,83 @@ def test_a_class_with_too_few_images_is_named(tmp_path):
         load_stream(spec(), image_tree(tmp_path / "pets", images=2))
 
 
+def only_one_class(root):
+    image_tree(root, classes=1)
+
+
+def one_class_of_one_image(root):
+    image_tree(root, classes=1)
+    picture(root / "class_1" / "0.png", 1)
+
+
+def a_loop_for_a_class(root):
+    root.mkdir()
+    (root / "class").symlink_to(root / "class")
+
+
+def the_folder_itself_for_a_class(root):
+    root.mkdir()
+    (root / "class").symlink_to(root)
+
+
+def a_file(root):
+    root.write_text("no folder")
+
+
+def a_loop(root):
+    root.symlink_to(root)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (only_one_class, "folder has no task of 2 classes"),
+        (one_class_of_one_image, "class_1 has 1 images"),
+        (a_loop_for_a_class, "holds no images"),
+        (the_folder_itself_for_a_class, "holds no images"),
+        (a_file, "is not a folder"),
+        (a_loop, "is not a folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_a_stream_is_one_clear_line(tmp_path, make, problem):
+    make(tmp_path / "pets")
+    with pytest.raises(LasemError, match=problem) as caught:
+        load_stream(spec(n_tasks=1), tmp_path / "pets")
+    assert "\n" not in str(caught.value)
+
+
+def test_loops_beside_images_do_no_harm(tmp_path):
+    expected = load_stream(spec(), image_tree(tmp_path / "plain")).content_hash()
+    root = image_tree(tmp_path / "pets")
+    (root / "self").symlink_to(root / "self")
+    (root / "up").symlink_to(root)
+    (root / "class_0" / "x.png").symlink_to(root / "class_0" / "x.png")
+    assert load_stream(spec(), root).content_hash() == expected
+
+
+@pytest.mark.parametrize("act", [load_stream, fingerprint, notes])
+@pytest.mark.parametrize("dataset", ["folder", "caltech101", "office-home", "cifar100", "stl10"])
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch, act, dataset):
+    def refuse(self, *_):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    for look in ("is_dir", "is_file", "iterdir"):
+        monkeypatch.setattr(Path, look, refuse)
+    if act is notes and dataset in ("cifar100", "stl10"):
+        assert notes(spec(dataset), tmp_path) == ()
+        return
+    with pytest.raises(LasemError, match=f"cannot read {tmp_path}.*: Permission denied"):
+        act(spec(dataset), tmp_path)
+
+
+def test_a_class_whose_name_is_no_utf_8_can_be_printed(tmp_path):
+    root = image_tree(tmp_path / "pets")
+    (root / "class_0").rename(os.fsdecode(os.fsencode(root) + b"/a\xff"))
+    stream = load_stream(spec(), root)
+    assert stream.tasks[0].classes[0] == r"a\udcff"
+    assert all(name.encode() for task in stream.tasks for name in task.classes)
+
+
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
     home = tmp_path_factory.mktemp("data")
@@ -224,6 +301,60 @@ def test_preparing_caltech_from_a_wrapped_archive(tmp_path):
     assert len(made.sha256) == 64
     stream = load_stream(spec("caltech101", n_tasks=2, classes_per_task=2), tmp_path / "data")
     assert stream.title == "Caltech-101 (4 classes, 128x128)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"images": np.zeros((0, 128, 128, 3), np.uint8), "members": np.zeros((0, 2), str)}, "holds no images"),
+        ({"images": np.zeros((4, 64, 64, 3), np.uint8)}, "images are uint8"),
+        ({"members": np.zeros((24, 2), int)}, "members are int64"),
+        ({"members": np.full((7, 2), "a")}, "members are"),
+        ({"members": np.array("a")}, "members are"),
+        ({"unreadable": np.array("a")}, "unreadable are"),
+        ({"unreadable": np.arange(3)}, "unreadable are int64"),
+        ({"images": np.array(None)}, "not a readable npz file"),
+    ],
+)
+def test_a_wrong_prepared_file_is_named_with_its_problem(tmp_path, changes, problem):
+    made = prepare("caltech101", tmp_path / "data", image_tree(tmp_path / "pets")).path
+    with np.load(made) as archive:
+        content = dict(archive) | changes
+    np.savez(made, **content)
+    with pytest.raises(LasemError, match=rf"caltech101\.npz.*{problem}") as caught:
+        load_stream(spec("caltech101", n_tasks=2, classes_per_task=2), tmp_path / "data")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_an_archive_lacks_is_said_of_the_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    with pytest.raises(LasemError, match=r"empty\.zip holds no images"):
+        prepare("caltech101", tmp_path / "data", tmp_path / "empty.zip")
+
+
+@pytest.mark.parametrize("kind", ["encrypted", "cut", "damaged"])
+def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path, kind):
+    archive = tmp_path / "pets.archive"
+    if kind == "encrypted":
+        with zipfile.ZipFile(archive, "w") as content:
+            content.writestr("class/a.png", "content")
+        raw = bytearray(archive.read_bytes())
+        raw[6] |= 1  # the flag, before the file and in the directory
+        raw[raw.index(b"PK\x01\x02") + 8] |= 1
+    else:
+        with tarfile.open(archive, "w:xz") as content:
+            content.add(image_tree(tmp_path / "pets"), "pets")
+        raw = bytearray(archive.read_bytes())
+        raw[len(raw) // 2 :] = b"" if kind == "cut" else bytes(len(raw) - len(raw) // 2)
+    archive.write_bytes(raw)
+    with pytest.raises(LasemError, match=r"--from .*pets\.archive: cannot unpack it"):
+        prepare("caltech101", tmp_path / "data", archive)
+
+
+def test_a_single_class_needs_no_unwrapping(tmp_path):
+    made = prepare("caltech101", tmp_path / "data", image_tree(tmp_path / "pets", classes=1))
+    assert made.notes == ("1 classes, 6 images",)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lasem_core.data import source
+from lasem_core.data import cache, source
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def read(path):
 
 
 def unpacked(path):
-    return source.user_cache() / "arrays" / source.npz_fingerprint(path) / "images.npy"
+    return cache.user_cache() / "arrays" / source.npz_fingerprint(path) / "images.npy"
 
 
 def test_a_large_array_is_a_map_and_a_small_one_is_not(prepared):
@@ -53,6 +53,11 @@ def test_a_file_cut_short_is_made_again(prepared, left):
         file.truncate(left)
     assert np.array_equal(read(prepared)["images"], whole)  # from the prepared file, the cut one is gone
     assert isinstance(read(prepared)["images"], np.memmap)
+
+
+def test_without_a_home_it_is_read_into_memory(prepared, monkeypatch):
+    monkeypatch.setattr(source, "user_cache", lambda: None)
+    assert not isinstance(read(prepared)["images"], np.memmap)
 
 
 def test_without_a_cache_folder_it_is_read_into_memory(prepared, monkeypatch):

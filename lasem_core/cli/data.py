@@ -54,6 +54,8 @@ def show(
 def _show(spec: object, out: Path | None, data: Path | None) -> None:
     from lasem_core.data import fingerprint, load_stream, notes, overview
 
+    if out is not None and out.exists() and not out.is_dir():
+        raise LasemError(f"--out {out} is a file; name a folder for the contact sheets")
     stream = load_stream(spec, data)
     lines = [*overview.table(stream), *notes(spec, data), f"fingerprint {fingerprint(spec, data)}"]
     typer.echo("\n".join(lines))

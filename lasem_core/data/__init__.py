@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from lasem_core.data.source import one_line_reading
 from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.errors import LasemError
 from lasem_core.spec import RunSpec
@@ -41,12 +42,14 @@ def load_stream(spec: RunSpec, root: Path | str | None = None) -> TaskStream:
 
     Raises LasemError where data are missing, damaged or too few for the spec.
     """
-    return _module(spec).load(spec, Path(root) if root else None)
+    with one_line_reading():
+        return _module(spec).load(spec, Path(root) if root else None)
 
 
 def fingerprint(spec: RunSpec, root: Path | str | None = None) -> str:
     """A short hash of the data behind `spec`, part of its run id; fast, it reads no images."""
-    return _module(spec).fingerprint(spec, Path(root) if root else None)
+    with one_line_reading():
+        return _module(spec).fingerprint(spec, Path(root) if root else None)
 
 
 def image_shape(spec: RunSpec, root: Path | str | None = None) -> tuple[int, int, int]:
@@ -57,4 +60,5 @@ def image_shape(spec: RunSpec, root: Path | str | None = None) -> tuple[int, int
 def notes(spec: RunSpec, root: Path | str | None = None) -> tuple[str, ...]:
     """What the user should know about the data at hand, e.g. files that could not be read; often nothing."""
     found = getattr(_module(spec), "notes", None)
-    return found(spec, Path(root) if root else None) if found else ()
+    with one_line_reading():
+        return found(spec, Path(root) if root else None) if found else ()

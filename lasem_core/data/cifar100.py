@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lasem_core.data import common, source
 from lasem_core.data.stream import TaskStream
+from lasem_core.errors import LasemError
 from lasem_core.spec import RunSpec
 
 SIDE = 32
@@ -40,6 +41,8 @@ def load(spec: RunSpec, root: Path | None) -> TaskStream:
     size = spec.stream.classes_per_task
     common.check_n_tasks(spec, len(classes) // size)
     arrays = source.read_npz(path, SIDE)
+    if len(arrays.class_names) < len(classes):
+        raise LasemError(f"{path}: class_names has {len(arrays.class_names)} classes, CIFAR-100 has {len(classes)}")
     groups = [classes[t * size : (t + 1) * size] for t in range(spec.stream.n_tasks)]
     tasks = [
         common.task_from(

@@ -20,6 +20,9 @@ def trial(spec: RunSpec) -> int | str:
 
 def check_n_tasks(spec: RunSpec, available: int) -> None:
     """Raises LasemError where the data cannot fill `stream.n_tasks` tasks."""
+    if available == 0:
+        size = spec.stream.classes_per_task
+        raise LasemError(f"stream.classes_per_task = {size}: {spec.dataset} has no task of {size} classes")
     if spec.stream.n_tasks > available:
         raise LasemError(
             f"stream.n_tasks = {spec.stream.n_tasks}: {spec.dataset} with {spec.stream.classes_per_task} classes "

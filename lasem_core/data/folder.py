@@ -42,7 +42,7 @@ def title(spec: RunSpec, root: Path | None, images: tree.Tree | None = None) -> 
     """What the images are called; Caltech-101 says how many of its classes are there."""
     if spec.dataset == "caltech101":
         return "Caltech-101" + (f" ({len(images.rows)} classes, 128x128)" if images else "")
-    return source.data_folder("folder", "images", root).resolve().name
+    return tree.printable(source.data_folder("folder", "images", root).resolve().name)
 
 
 def _prepared(spec: RunSpec, root: Path | None) -> Path:

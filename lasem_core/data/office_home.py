@@ -162,6 +162,12 @@ def find(folder: Path) -> Path | None:
     return None
 
 
+def found_in(home: Path) -> Path | None:
+    """The folder with the domains in a data folder."""
+    named = (home / "office-home", home / OFFICIAL_FOLDER, home / "OfficeHomeDataset")
+    return next((found for found in map(find, named) if found is not None), None)
+
+
 def listing(folder: Path) -> tree.Listing:
     """The files of the two domains in use; Art and Clipart stay unread."""
     wanted = {plain(d) for d in DOMAINS}
@@ -171,8 +177,7 @@ def listing(folder: Path) -> tree.Listing:
 def prepared(root: Path | None) -> Path:
     """The prepared file, made from the official folder if need be; raises LasemError saying what to do."""
     home = source.data_folder("office-home", "office-home.npz", root)
-    named = (home / "office-home", home / OFFICIAL_FOLDER, home / "OfficeHomeDataset")
-    folder = next((found for found in map(find, named) if found is not None), None)
+    folder = found_in(home)
     if folder is not None:
         return tree.cached("office-home", folder, home, listing)
     if (home / "office-home.npz").is_file():

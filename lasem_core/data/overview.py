@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from lasem_core.data import office_home, source, tree
 from lasem_core.data.stream import Split, Task, TaskStream
+from lasem_core.disk import one_line_errors
 from lasem_core.errors import LasemError
 
 COLUMNS = 10  # images per class in a contact sheet
@@ -20,35 +22,35 @@ CAPTION = 110
 def status(root: Path | None) -> list[tuple[str, str]]:
     """(data set, what is there) for every data set; reads no images."""
     found = [("planted", "embedded"), ("digits", "embedded")]
-    found += [(name, _npz_status(name, root)) for name in ("cifar100", "stl10")]
-    found += [(name, _tree_status(name, root)) for name in ("office-home", "caltech101")]
+    found += [(name, _found(name, root, _npz_status)) for name in ("cifar100", "stl10")]
+    found += [(name, _found(name, root, _tree_status)) for name in ("office-home", "caltech101")]
     return found
 
 
-def _npz_status(name: str, root: Path | None) -> str:
+def _found(name: str, root: Path | None, look: Callable[[str, Path | None], str]) -> str:
     try:
-        path = source.npz_path(name, root)
-        return f"{path}, {path.stat().st_size / 1e6:.0f} MB, fingerprint {source.npz_fingerprint(path)}"
-    except LasemError as missing:
-        return f"missing: {missing}"
+        with source.one_line_reading():
+            return look(name, root)
+    except LasemError as problem:  # of this data set; the others are still worth a line
+        return f"not usable: {problem}"
+
+
+def _npz_status(name: str, root: Path | None) -> str:
+    path = source.npz_path(name, root)
+    return f"{path}, {path.stat().st_size / 1e6:.0f} MB, fingerprint {source.npz_fingerprint(path)}"
 
 
 def _tree_status(name: str, root: Path | None) -> str:
-    try:
-        home = source.data_folder(name, name, root)
-    except LasemError as missing:
-        return f"missing: {missing}"
-    folders = [home / name] + ([home / office_home.OFFICIAL_FOLDER] if name == "office-home" else [])
-    for folder in folders:
-        if folder.is_dir():
-            listing = tree.scan(folder)
-            return f"{folder}, {len({entry[:2] for entry in listing})} class folders, {len(listing)} files"
+    home = source.data_folder(name, name, root)
+    folder = office_home.found_in(home) if name == "office-home" else home / name
+    if folder is not None and folder.is_dir():
+        listing = tree.scan(folder)
+        return f"{folder}, {len({entry[:2] for entry in listing})} class folders, {len(listing)} files"
     prepared = home / f"{name}.npz"
     if prepared.is_file():
         return f"{prepared}, fingerprint {source.npz_fingerprint(prepared)}"
-    return f"missing in {home}; " + (
-        office_home.how_to_get(home) if name == "office-home" else f"needs {name}/<class>/"
-    )
+    how = office_home.how_to_get(home) if name == "office-home" else f"needs {name}/<class>/"
+    raise LasemError(f"{name} is not in {home}; {how}")
 
 
 def table(stream: TaskStream) -> list[str]:
@@ -90,8 +92,9 @@ def _visible(split: Split, index: Tensor) -> list[Image.Image]:
 
 def write_sheets(stream: TaskStream, dataset: str, out: Path) -> list[Path]:
     """Contact sheets of all tasks as `out/<dataset>-task-01.png`, ..."""
-    out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{dataset}-task-{t + 1:02}.png" for t in range(len(stream.tasks))]
-    for path, task in zip(paths, stream.tasks, strict=True):
-        contact_sheet(task).save(path)
+    with one_line_errors("write contact sheets into", out):
+        out.mkdir(parents=True, exist_ok=True)
+        for path, task in zip(paths, stream.tasks, strict=True):
+            contact_sheet(task).save(path)
     return paths

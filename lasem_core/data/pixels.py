@@ -59,7 +59,7 @@ class Pixels:
         if self.noise is not None:
             x = x.add_(gaussian(self.noise, index, x[0].numel()).view_as(x)).clamp_(self.low, self.low + 1)
         if self.centre is not None and self.spread is not None:
-            x = (x - x.new_tensor(self.centre)) / x.new_tensor(self.spread)
+            x = (x - _constants(self.centre, x.device)) / _constants(self.spread, x.device)
         return x.permute(0, 3, 1, 2)
 
 
@@ -78,6 +78,12 @@ def _quantiles(mean: float, std: float, device: torch.device) -> Tensor:
     inverting the error function for each pixel."""
     levels = (torch.arange(65536, dtype=torch.float64) + 0.5) / 65536
     return (mean + std * math.sqrt(2) * torch.erfinv(2 * levels - 1)).float().to(device)
+
+
+@lru_cache(maxsize=1024)
+def _constants(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(C,) float32, kept: from Python numbers it is a copy that every batch on an accelerator would wait for."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def pooled(pool: Tensor, rows: list[Tensor], pixels: Pixels) -> Split:

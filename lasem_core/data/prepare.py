@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import tarfile
 import tempfile
 import zipfile
@@ -42,9 +43,14 @@ def prepare(dataset: str, home: Path, given: Path | None = None) -> Prepared:
     """
     if dataset not in DOWNLOADABLE + FROM_FOLDER:
         raise LasemError(f"'{dataset}' needs no preparation; these do: {', '.join(DOWNLOADABLE + FROM_FOLDER)}")
+    with source.one_line_reading():
+        return _prepare(dataset, source.expanded(home), None if given is None else source.expanded(given))
+
+
+def _prepare(dataset: str, home: Path, given: Path | None) -> Prepared:
     if given is not None and not given.exists():
         raise LasemError(f"--from {given}: there is no such file or folder")
-    target = home.expanduser() / f"{dataset}.npz"
+    target = home / f"{dataset}.npz"
     if dataset in DOWNLOADABLE:
         notes = _prepare_arrays(dataset, target, given)
     elif given is None:
@@ -69,7 +75,10 @@ def opened(given: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="lasem-") as temporary:
         _extract(given, Path(temporary))
-        yield Path(temporary)
+        try:
+            yield Path(temporary)
+        except LasemError as error:  # the user knows the archive, not where it was unpacked
+            raise LasemError(str(error).replace(temporary, str(given))) from None
 
 
 def _extract(archive: Path, place: Path) -> None:
@@ -82,8 +91,8 @@ def _extract(archive: Path, place: Path) -> None:
                 content.extractall(place, filter="data")
         else:
             raise LasemError(f"--from {archive}: neither a folder nor a zip or tar archive")
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise LasemError(f"--from {archive}: cannot unpack it ({error})") from None
+    except (*source.UNREADABLE, tarfile.TarError, lzma.LZMAError) as error:
+        raise LasemError(f"--from {archive}: cannot unpack it ({source.reason(error)})") from None
 
 
 def _prepare_arrays(dataset: str, target: Path, given: Path | None) -> tuple[str, ...]:
@@ -103,7 +112,7 @@ def _official(dataset: str, read: Callable[[], dict[str, np.ndarray]], problem: 
         return read()
     except (OSError, RuntimeError) as error:
         raise LasemError(
-            f"{dataset}: {problem} ({error}); where there is a network, get {ARCHIVES[dataset]} and run "
+            f"{dataset}: {problem} ({source.reason(error)}); where there is a network, get {ARCHIVES[dataset]} and run "
             f"`lasem data prepare {dataset} --from {ARCHIVES[dataset]}`"
         ) from None
 
@@ -141,8 +150,9 @@ def _prepare_office_home(place: Path, target: Path) -> tuple[str, ...]:
 
 def _prepare_tree(place: Path, target: Path) -> tuple[str, ...]:
     found = place
-    while len(inside := tree.folders(found)) == 1:  # archives wrap the class folders in one or two of their own
-        found = inside[0]
+    for _ in range(2):  # archives wrap the class folders in one or two of their own
+        inside = tree.folders(found)
+        found = inside[0] if len(inside) == 1 and tree.folders(inside[0]) else found
     listing = folder.without_background(found)
     tree.prepare(listing, found, target)
     images = tree.read(target)

@@ -33,14 +33,22 @@ class Split:
         return len(self.labels)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) in channels-last memory and labels (B,) at `index` (B,)."""
+        """Images (B, C, H, W) in channels-last memory and labels (B,) at `index` (B,), all on the split's device."""
         images = self.images[index if self.rows is None else self.rows[index]]
         images = images if self.prepare is None else self.prepare(images, index)
         return images.contiguous(memory_format=torch.channels_last), self.labels[index]
 
-    def to(self, device: torch.device) -> Split:
+    def to(self, device: torch.device, pools: dict[int, Tensor] | None = None) -> Split:
+        """The split on `device`; what is there already is not copied, `prepare` holds nothing that could be moved.
+
+        Arguments:
+            pools: images already moved, by the identity of the original, so that splits keep sharing them.
+        """
+        pools = {} if pools is None else pools
+        if id(self.images) not in pools:
+            pools[id(self.images)] = self.images.to(device)
         rows = None if self.rows is None else self.rows.to(device)
-        return Split(self.images.to(device), self.labels.to(device), self.prepare, rows)
+        return replace(self, images=pools[id(self.images)], labels=self.labels.to(device), rows=rows)
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,10 @@ class Task:
     def n_classes(self) -> int:
         return len(self.classes)
 
-    def to(self, device: torch.device) -> Task:
-        return Task(self.name, self.classes, *(s.to(device) for s in (self.train, self.valid, self.test)))
+    def to(self, device: torch.device, pools: dict[int, Tensor] | None = None) -> Task:
+        """The task on `device`; see `Split.to`."""
+        pools = {} if pools is None else pools
+        return replace(self, **{name: getattr(self, name).to(device, pools) for name in ("train", "valid", "test")})
 
 
 @dataclass(frozen=True)
@@ -82,15 +92,9 @@ class TaskStream:
         return channels, height, width
 
     def to(self, device: torch.device) -> TaskStream:
-        pools: dict[int, Tensor] = {}  # a pool that many splits share crosses to the device once
-
-        def moved(split: Split) -> Split:
-            if id(split.images) not in pools:
-                pools[id(split.images)] = split.images.to(device)
-            return replace(split, images=pools[id(split.images)]).to(device)
-
-        tasks = [Task(t.name, t.classes, moved(t.train), moved(t.valid), moved(t.test)) for t in self.tasks]
-        return TaskStream(tasks, self.order, self.title)
+        """The stream on `device`; a pool that many splits share crosses once and stays shared. See `Split.to`."""
+        pools: dict[int, Tensor] = {}
+        return replace(self, tasks=[task.to(device, pools) for task in self.tasks])
 
     def content_hash(self) -> str:
         """A hash of every image, label and preparation: the same spec gives the same hash on any machine."""

@@ -5,7 +5,6 @@ Whatever Pillow cannot read is left out, listed and counted. Colour spaces other
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lasem_core.data import common, source
+from lasem_core.data.cache import user_cache, writable_cache
 from lasem_core.data.pixels import Pixels, pooled, standardised
 from lasem_core.data.stream import Task
 from lasem_core.errors import LasemError
@@ -77,20 +77,27 @@ def prepare(listing: Listing, folder: Path, target: Path) -> Path:
 
     Raises LasemError where not a single image can be read.
     """
-    images, members, unreadable = [], [], []
+    images, members, kept, unreadable = [], [], [], []
     for domain, name, file in tqdm(listing, desc=f"reading {folder.name}", disable=len(listing) < SLOW or None):
+        path = printable(str(file.relative_to(folder)))
         try:
             images.append(read_image(file))
-            members.append((domain, name))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            unreadable.append(str(file.relative_to(folder)))
+            unreadable.append(path)
+        else:
+            members.append((printable(domain), printable(name)))
+            kept.append(path)
     if not images:
         raise LasemError(f"{folder}: none of its {len(listing)} files is an image")
-    kept = [str(f.relative_to(folder)) for _, _, f in listing if str(f.relative_to(folder)) not in set(unreadable)]
     content = {"images": np.stack(images), "members": np.array(members), "files": np.array(kept)}
     content |= {"unreadable": np.array(unreadable, dtype=str), "listing": np.array(listing_digest(listing, folder))}
     source.write_npz(target, content, compressed=False)
     return target
+
+
+def printable(name: str) -> str:
+    """A file name that can be printed and stored, too, where its bytes are no UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def listing_digest(listing: Listing, folder: Path) -> str:
@@ -100,34 +107,27 @@ def listing_digest(listing: Listing, folder: Path) -> str:
 
 
 def cached(dataset: str, folder: Path, home: Path | None, lister: Callable[[Path], Listing] = scan) -> Path:
-    """The prepared npz file of an image folder, made now if it is missing or no longer fits the folder.
+    """The prepared npz file of an image folder, made now if there is none that fits the folder.
 
-    It lies in `home` where that can be written, else in the user's cache folder.
+    It is the one in `home` that the user had prepared, else one in the cache; nothing is written beside the data.
     """
     listing = lister(folder)
     wanted = listing_digest(listing, folder)
-    for path in _places(dataset, folder, home):
-        if path.is_file() and _listing_of(path) == wanted:
+    name = f"{dataset}-{source.digest(str(folder.resolve()))}.npz"
+    own = user_cache()
+    known = [] if home is None else [home / f"{dataset}.npz"]
+    for path in known if own is None else [*known, own / name]:
+        if _fits(path, wanted):
             return path
-    return prepare(listing, folder, next(p for p in _places(dataset, folder, home) if _writable(p.parent)))
+    target = writable_cache() / name
+    return target if _fits(target, wanted) else prepare(listing, folder, target)
 
 
-def _listing_of(path: Path) -> str:
+def _fits(path: Path, wanted: str) -> bool:
     try:
-        return str(source.read_arrays(path, ("listing",))["listing"])
+        return path.is_file() and str(source.read_arrays(path, ("listing",))["listing"]) == wanted
     except LasemError:
-        return "damaged"
-
-
-def _places(dataset: str, folder: Path, home: Path | None) -> list[Path]:
-    named = source.user_cache() / f"{dataset}-{source.digest(str(folder.resolve()))}.npz"
-    return [named] if home is None else [home / f"{dataset}.npz", named]
-
-
-def _writable(folder: Path) -> bool:
-    """Whether its owner meant it to be written: root could always."""
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
-    return bool(existing.stat().st_mode & 0o222) and os.access(existing, os.W_OK)
+        return False  # damaged
 
 
 def read(path: Path) -> Tree:
@@ -138,16 +138,19 @@ def read(path: Path) -> Tree:
 @lru_cache(maxsize=2)
 def _read(path: str, size: int, modified: int) -> Tree:
     found = source.mapped_arrays(Path(path), KEYS)
-    images, members = found["images"], found["members"]
+    images, members, unreadable = found["images"], found["members"], found["unreadable"]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (SIDE, SIDE, 3):
         raise LasemError(f"{path}: images are {images.dtype} {images.shape}, they must be uint8 (N, {SIDE}, {SIDE}, 3)")
-    if members.shape != (len(images), 2):
-        raise LasemError(f"{path}: members have shape {members.shape}, they must be ({len(images)}, 2)")
+    if len(images) == 0:
+        raise LasemError(f"{path} holds no images; prepare it again")
+    for name, array, shape in (("members", members, (len(images), 2)), ("unreadable", unreadable, (unreadable.size,))):
+        if array.dtype.kind != "U" or array.shape != shape:
+            raise LasemError(f"{path}: {name} are {array.dtype} {array.shape}, they must be strings {shape}")
     rows: dict[tuple[str, str], list[int]] = {}
     for row, (domain, name) in enumerate(members.tolist()):
         rows.setdefault((domain, name), []).append(row)
     tensors = {member: torch.tensor(own) for member, own in rows.items()}
-    return Tree(torch.from_numpy(images).permute(0, 3, 1, 2), tensors, tuple(found["unreadable"].tolist()))
+    return Tree(torch.from_numpy(images).permute(0, 3, 1, 2), tensors, tuple(unreadable.tolist()))
 
 
 def unreadable_note(tree: Tree) -> tuple[str, ...]:
