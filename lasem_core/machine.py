@@ -15,12 +15,14 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def processor() -> str:
-    """The processor's name where Linux tells it, else its architecture."""
+    """The processor's name, family and model where Linux tells them, else its architecture."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", CPUINFO.read_text(), re.MULTILINE)
+        found = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", CPUINFO.read_text(), re.MULTILINE))
     except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
+        found = {}
+    if len(found) < 3:
+        return platform.processor() or platform.machine()
+    return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
 
 
 class Watch:
