@@ -329,7 +329,14 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return message
-    return f"{field} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field} = {_short(first['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _siblings(location: tuple[Any, ...]) -> list[str]:

@@ -64,8 +64,8 @@ def _run(spec: object, store: Path, data: Path | None, jobs: int, as_json: bool)
     from lasem_core.store import RunStore
 
     runs = RunStore(store)
-    known = runs.root / api.run_id_of(spec, data)
-    finished = known.exists()
+    known = runs.get(api.run_id_of(spec, data))
+    finished = known is not None and not known.stale
     record = api.train(spec, runs, data, jobs=jobs)
     if finished:
         print(f"lasem: run {record.run_id} was finished before; nothing to train", file=sys.stderr)
