@@ -25,6 +25,15 @@ def one_line_errors(action: str, path: Path) -> Iterator[None]:
         raise LasemError(f"cannot {action} {path}: {reason}; what was recorded before is untouched") from error
 
 
+def require_writable(folder: Path) -> None:
+    """Make `folder` and try to write there; LasemError now rather than after hours of work."""
+    probe = folder / f".{uuid.uuid4().hex}"
+    with one_line_errors("write", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write a new file and wait until it is on the disk."""
     with path.open("wb") as file:

@@ -1,6 +1,6 @@
 """Which settings act where: one that changes a run's id, but none of its numbers, is refused.
 
-A value that data set, preset or profile give is accepted everywhere: the tables of `presets.py` do not ask who reads it.
+What data set, preset or profile give is accepted everywhere: the tables of `presets.py` do not ask who reads it.
 """
 
 from __future__ import annotations

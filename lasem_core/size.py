@@ -13,7 +13,9 @@ MOST = 2**28  # numbers of one task's network, 1 GB in single precision
 
 def check_size(spec: RunSpec, arch: Architecture) -> None:
     """Raise LasemError where one task's network has more than `MOST` numbers."""
-    sizes = {f"layer {layer.number} (model.channels {layer.out_channels})": _layer(spec, layer) for layer in arch.layers}
+    sizes = {
+        f"layer {layer.number} (model.channels {layer.out_channels})": _layer(spec, layer) for layer in arch.layers
+    }
     widths = (arch.n_features, *arch.head, spec.stream.classes_per_task)
     sizes["the head (model.head, classes per task)"] = sum(n_in * n_out for n_in, n_out in pairwise(widths))
     if spec.method == "den":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -67,9 +68,15 @@ def _split_commas(value: object) -> object:
     return value
 
 
+def _task_order(value: object) -> object:
+    if isinstance(value, str) and value not in ("fixed", "shuffled") and not re.fullmatch(r"\d+(,\d+)*", value):
+        raise ValueError(f"stream.order '{value}': use fixed, shuffled or task numbers such as 0,1,0")
+    return _split_commas(value)
+
+
 Ints = Annotated[tuple[Positive, ...], BeforeValidator(_split_commas)]
 TaskOrder = Annotated[
-    Literal["fixed", "shuffled"] | tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_commas)
+    Literal["fixed", "shuffled"] | tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_task_order)
 ]
 
 

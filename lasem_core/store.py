@@ -28,10 +28,19 @@ import pandas as pd
 
 from lasem_core.checkpoint import Checkpointer
 from lasem_core.command import command_line
-from lasem_core.disk import free_name, one_line_errors, remove, sync_folder
+from lasem_core.disk import free_name, one_line_errors, remove, require_writable, sync_folder
 from lasem_core.errors import LasemError
 from lasem_core.record import CHOICES, ROW, RunRecord, flat_row, flatten
-from lasem_core.record_files import Damaged, add_model, is_stale, read_document, read_model, read_record, verify_model, write_files
+from lasem_core.record_files import (
+    Damaged,
+    add_model,
+    is_stale,
+    read_document,
+    read_model,
+    read_record,
+    verify_model,
+    write_files,
+)
 
 __all__ = ["RunRecord", "RunStore"]
 
@@ -122,10 +131,7 @@ class RunStore:
 
     def require_writable(self) -> None:
         """Raise LasemError now rather than after hours of training."""
-        probe = self.root / ".tmp" / uuid.uuid4().hex
-        with one_line_errors("write", self.root):
-            probe.mkdir(parents=True)
-            probe.rmdir()
+        require_writable(self.root / ".tmp")
 
     def _folders(self) -> list[Path]:
         try:

@@ -31,7 +31,6 @@ from lasem_core.learners.base import Environment, EpochReport, Learner, TaskCont
 from lasem_core.optim import learning_rate
 from lasem_core.spec import RunSpec
 
-
 # what else than the learning rate can make a method diverge
 STRENGTHS = {"ewc": ("ewc.strength",), "apd": ("apd.anchor",), "den": ("den.l2", "den.drift")}
 

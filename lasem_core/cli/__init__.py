@@ -48,6 +48,9 @@ def exit_status(command: Callable[[], object]) -> int:
         status = command()
     except LasemError as error:
         return _complain(str(error), 2)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{what}{error.strerror or error}", 2)
     except UsageMistake as error:
         return _complain(error.format_message(), error.exit_code)
     except typer.Exit as error:
