@@ -1,6 +1,5 @@
 """`lasem data` from the command line."""
 
-import pytest
 from PIL import Image
 
 from lasem_core.cli import app, exit_status
@@ -27,21 +26,6 @@ def test_show_prints_the_stream_and_writes_contact_sheets(tmp_path, capsys):
     with Image.open(sheets[0]) as sheet:
         assert sheet.size == (110 + 10 * 66, 5 * 66 + 20)
         assert len(sheet.getcolors(maxcolors=100_000)) > 10
-
-
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        (("show", "mnist"), "mnist"),
-        (("show", "digits", "--set", "stream.n_tasks=9"), "use at most 4"),
-        (("show", "cifar100", "--data", "nowhere"), "lasem data prepare cifar100 --data nowhere"),
-        (("prepare", "planted", "--data", "x"), "needs no preparation"),
-    ],
-)
-def test_mistakes_are_one_line_and_status_two(words, problem, capsys):
-    assert lasem(*words) == 2
-    told = capsys.readouterr().err
-    assert problem in told and told.count("\n") == 1
 
 
 def test_prepare_needs_a_place(monkeypatch, capsys):
