@@ -12,13 +12,14 @@ import torch
 from lasem_core import data as datasets
 from lasem_core import peak_memory, results
 from lasem_core.data.stream import TaskStream
-from lasem_core.errors import LasemError
+from lasem_core.errors import Diverged, LasemError
 from lasem_core.learners import METHODS, Environment, Learner
 from lasem_core.learners.base import Map
 from lasem_core.machine import Watch
 from lasem_core.parallel import ProcessMap
 from lasem_core.process import no_denormals, settings
 from lasem_core.progress import Silent, choose
+from lasem_core.size import check_size
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunRecord, RunStore
 from lasem_core.training import lifelong
@@ -55,6 +56,9 @@ def train(
         watcher = progress or choose(spec)
         try:
             life = lifelong(learner.env, learner, stream, checkpoint, watcher)
+        except Diverged:
+            checkpoint.clear()
+            raise
         finally:
             watcher.close()
     record = _record(spec, run_id, data, stream, learner, life, watch.seen())
@@ -92,6 +96,7 @@ def make_learner(env: Environment) -> Learner:
     """The learner that `env.spec.method` names."""
     if env.spec.method not in METHODS:
         raise LasemError(f"method '{env.spec.method}' is not here yet; choose one of: {', '.join(METHODS)}")
+    check_size(env.spec, env.arch)
     return METHODS[env.spec.method](env)
 
 

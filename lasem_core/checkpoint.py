@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lasem_core.disk import free_name, one_line_errors, replace_synced
+from lasem_core.disk import free_name, one_line_errors, remove_abandoned, replace_synced
 
 log = logging.getLogger("lasem")
 
@@ -41,15 +41,17 @@ class Checkpointer:
         self._stop = False
         with one_line_errors("write", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(path)
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, or None; a damaged file is set aside with one warning."""
         import torch
 
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
+        if not self.path.exists():
             return None
+        if not self.path.is_file():  # a folder, or a pipe that would never end
+            return self._set_aside()
+        data = self.path.read_bytes()
         head, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(body).digest() != head:
             return self._set_aside()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 Partition = tuple[tuple[int, ...], ...]
 
@@ -35,7 +36,7 @@ class TransferConfig:
             return cls._ends(match[1], int(match[2]), depth, text)
         if re.fullmatch(r"[01]+", name) and len(name) == depth:
             return cls(tuple(bit == "1" for bit in name))
-        if match := re.fullmatch(r"\{([\d,]*)\}", name):
+        if match := re.fullmatch(r"\{((?:\d+(?:,\d+)*)?)\}", name):
             return cls._layers([int(n) for n in match[1].split(",") if n], depth, text)
         raise ValueError(_notation_help(text, depth))
 
@@ -106,8 +107,10 @@ class ConfigSpace:
         Raises ValueError where `groups` is not a partition.
         """
         check_partition(groups, depth)
-        kept = (c for c in cls.full(depth).configs if all(_constant(c, group) for group in groups))
-        return cls(tuple(kept))
+        of_layer = {layer: number for number, group in enumerate(groups) for layer in group}
+        choices = product((True, False), repeat=len(groups))
+        configs = (TransferConfig(tuple(bits[of_layer[n + 1]] for n in range(depth))) for bits in choices)
+        return cls(tuple(sorted(configs, key=lambda config: config.index)))
 
     @property
     def depth(self) -> int:
@@ -125,10 +128,6 @@ class ConfigSpace:
 
     def __getitem__(self, position: int) -> TransferConfig:
         return self.configs[position]
-
-
-def _constant(config: TransferConfig, group: Sequence[int]) -> bool:
-    return len({config.bits[layer - 1] for layer in group}) == 1
 
 
 def check_partition(groups: Partition, depth: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
+from socket import gethostname
 
 from lasem_core.errors import LasemError
 
@@ -20,6 +23,15 @@ def one_line_errors(action: str, path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise LasemError(f"cannot {action} {path}: {reason}; what was recorded before is untouched") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make `folder` and try to write there; LasemError now rather than after hours of work."""
+    probe = folder / f".{uuid.uuid4().hex}"
+    with one_line_errors("write", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -42,12 +54,28 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A name to write to that takes the place of `path` at the end: a reader sees old content or new, never half."""
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}-{gethostname()}-{os.getpid()}-{uuid.uuid4().hex}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes of this machine that were killed while `replacing` left beside `path`."""
+    for left in path.parent.glob(f".{escape(path.name)}-{escape(gethostname())}-*-*"):
+        pid = int(left.name.rsplit("-", 2)[1])
+        if pid == os.getpid() or not _runs(pid):  # ours, before it begins: an earlier process had the same number
+            left.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return True
 
 
 def replace_synced(path: Path, data: bytes) -> None:

@@ -1,5 +1,13 @@
-"""The one exception type for what a user got wrong."""
+"""The exception type for what a user got wrong."""
 
 
 class LasemError(Exception):
     """A mistake the user can mend: one line that names the wrong value and the fix (exit status 2)."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter and papermill show in place of a traceback."""
+        return [f"LasemError: {self}"]
+
+
+class Diverged(LasemError):
+    """Training has left the finite numbers; nothing of the run is worth going on from."""

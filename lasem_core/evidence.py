@@ -22,7 +22,7 @@ from lasem_core.artefacts import plan
 from lasem_core.configs import static_set
 from lasem_core.errors import LasemError
 from lasem_core.machine import is_quiet
-from lasem_core.options import NotebookError, Options, open_store
+from lasem_core.options import Options, open_store
 from lasem_core.record import RunRecord
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunStore
@@ -102,10 +102,7 @@ def _kind(spec: RunSpec) -> str:
 def gather(artefact: str, options: Options | None = None) -> Evidence:
     """The evidence for `artefact`; runs that the store does not hold are trained first, unless options say no."""
     options = options or Options()
-    try:
-        specs = plan([artefact], options.profile, options.seeds or None, options.dataset or None, options.preset)
-    except LasemError as error:
-        raise NotebookError(str(error)) from None
+    specs = plan([artefact], options.profile, options.seeds or None, options.dataset or None, options.preset)
     store = open_store(options.store)
     found = find(specs, store, options.data or None, older=not options.train_missing)
     missing = _without(specs, found)

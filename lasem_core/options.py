@@ -10,15 +10,8 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 
 from lasem_core import data as datasets
 from lasem_core.errors import LasemError
-from lasem_core.spec import Dataset, Part, Preset, Profile, RunSpec, build_spec, explain
+from lasem_core.spec import Dataset, Part, Preset, Profile, RunSpec, Seed, build_spec, explain
 from lasem_core.store import RunStore
-
-
-class NotebookError(LasemError):
-    """A mistake in a parameters cell; Jupyter shows it as one line instead of a traceback."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"LasemError: {self}"]
 
 
 def _numbers(value: object) -> object:
@@ -34,7 +27,7 @@ class Options(Part):
     profile: Profile = "smoke"
     dataset: Dataset | Literal[""] = ""  # takes the place of the paper's; empty: those, or planted at profile smoke
     preset: Preset = "paper"
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
     store: str = "outputs/runs"
     data: str = ""  # empty: LASEM_DATA
     out: Annotated[str, Field(validate_default=True)] = ""  # empty: `home`
@@ -47,11 +40,11 @@ class Options(Part):
 
     @classmethod
     def check(cls, **given: Any) -> Options:
-        """Options, or a NotebookError that names the field, the value and what is allowed."""
+        """Options, or a LasemError that names the field, the value and what is allowed."""
         try:
             return cls(**given)
         except ValidationError as error:
-            raise NotebookError(explain(error)) from None
+            raise LasemError(explain(error)) from None
 
 
 def home(profile: str) -> str:
@@ -59,21 +52,13 @@ def home(profile: str) -> str:
     return "outputs/smoke" if profile == "smoke" else "outputs"
 
 
-def check_spec(options: dict[str, Any], settings: dict[str, Any] | None = None) -> RunSpec:
-    """A RunSpec from a notebook's parameters; mistakes are one line."""
-    try:
-        return build_spec(options, settings)
-    except LasemError as error:
-        raise NotebookError(str(error)) from None
+check_spec = build_spec  # from a notebook's parameters
 
 
 def check_data(spec: RunSpec, data: str | Path) -> tuple[str, ...]:
-    """What to know about the images a run will see (files left out); a NotebookError where they do not fit it."""
-    try:
-        datasets.load_stream(spec, data)
-        return datasets.notes(spec, data)
-    except LasemError as error:
-        raise NotebookError(str(error)) from None
+    """What to know about the images a run will see (files left out); a LasemError where they do not fit it."""
+    datasets.load_stream(spec, data)
+    return datasets.notes(spec, data)
 
 
 def open_store(store: str) -> RunStore:

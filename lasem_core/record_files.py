@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lasem_core.disk import sync_folder, write_synced
 from lasem_core.record import TABLES, RunRecord, plain
@@ -19,6 +21,66 @@ from lasem_core.version import generation
 
 class Damaged(Exception):
     """A record that is not what was written."""
+
+
+class _Outline(BaseModel):
+    """A part of record.json of which only the named keys are looked at without a RunSpec."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Switches(_Outline):
+    prune: str
+
+
+class _Stream(_Outline):
+    n_tasks: int
+
+
+class _Schedule(_Outline):
+    epochs: int
+
+
+class _Spec(_Outline):
+    dataset: str
+    method: str
+    base: str
+    preset: str
+    profile: str
+    seed: int
+    config: str | None
+    stream: _Stream
+    schedule: _Schedule
+    em: _Switches
+
+
+class _Summary(_Outline):
+    peak_at_best_valid: float | None = None
+    peak_test: float | None = None
+    final_accuracy: float | None = None
+    forgetting_ratio: float | None = None
+    configs: list[str] | None = None
+    n_tasks: int | None = None
+    epochs: int | None = None
+
+
+class _Measured(_Outline):
+    train_seconds: float | None = None
+    eval_seconds: float | None = None
+    peak_rss_mb: float | None = None
+
+
+class _Document(_Outline):
+    """What a list of runs relies on; the whole specification is validated where one record is read."""
+
+    run_id: str
+    numerics_version: int
+    fingerprint: str
+    digest: str
+    spec: _Spec
+    summary: _Summary
+    measured: _Measured
+    sha256: dict[str, str]
 
 
 def write_files(folder: Path, record: RunRecord, model_state: dict[str, Any] | None) -> None:
@@ -73,9 +135,20 @@ def read_document(folder: Path) -> dict[str, Any]:
     body = data[: -len(_seal(b""))]
     if data != body + _seal(body):
         raise Damaged("record.json does not match its checksum")
-    document = json.loads(data)
+    document = _parsed(data)
     if document["run_id"] != folder.name:
         raise Damaged(f"it belongs to run {document['run_id']}")
+    return document
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+        _Document.model_validate(document)
+    except ValidationError as error:
+        raise Damaged(f"record.json: {explain(error)}") from None
+    except (ValueError, RecursionError):  # not UTF-8, not JSON
+        raise Damaged("record.json is not a JSON text") from None
     return document
 
 
@@ -105,14 +178,20 @@ def is_stale(document: dict[str, Any]) -> bool:
 def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:
     file = f"{name}.parquet"
     data = _read(folder, file)
-    if _sha256(data) != checksums[file]:
+    if _sha256(data) != checksums.get(file):
         raise Damaged(f"{file} does not match its checksum")
-    return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+    try:
+        return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+    except Exception as error:  # whatever pyarrow makes of bytes that are not Parquet
+        raise Damaged(f"{file} is not a Parquet file ({type(error).__name__})") from None
 
 
 def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
     try:
-        return (folder / name).read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
+            raise Damaged(f"{name} is not a file")
+        return path.read_bytes()
     except FileNotFoundError:
         if not folder.exists():  # no such run, or just set aside by another reader
             raise
@@ -125,11 +204,21 @@ def add_model(model: Path, folder: Path) -> None:
         model.replace(folder / model.name)
 
 
+def read_model(folder: Path) -> bytes:
+    """The model's file; raises Damaged where it is not the one of the record, FileNotFoundError where there is none."""
+    path = folder / "model.pt"
+    if not path.exists():
+        raise FileNotFoundError(path)
+    data = _read(folder, path.name)
+    if _sha256(data) != read_document(folder)["sha256"].get(path.name):
+        raise Damaged("model.pt does not match its checksum")
+    return data
+
+
 def verify_model(folder: Path) -> None:
     """Raise Damaged if there is a model that is not the one of the record."""
-    path = folder / "model.pt"
-    if path.exists() and _sha256(path.read_bytes()) != read_document(folder)["sha256"].get(path.name):
-        raise Damaged("model.pt does not match its checksum")
+    with suppress(FileNotFoundError):
+        read_model(folder)
 
 
 def _sha256(data: bytes) -> str:

@@ -22,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from lasem_core.artefacts import ARTEFACTS, plan
+from lasem_core.disk import require_writable
 from lasem_core.errors import LasemError
 from lasem_core.evidence import find
 from lasem_core.options import Options, in_repository, open_store
@@ -65,11 +66,13 @@ def reproduce(
     """
     names = notebooks_of(artefacts)
     options = options.model_copy(update={"store": _portable(options.store), "out": _portable(options.out)})
+    out, store = in_repository(options.out), open_store(options.store)
+    folder = out / "notebooks"
+    require_writable(folder)
+    if store.root.exists() and not store.root.is_dir():
+        raise LasemError(f"the store {store.root} is not a folder; name the one with the records")
     if options.train_missing:
         _train(names, options, jobs, say)
-    out = in_repository(options.out)
-    folder = out / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
     with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
         outcomes = [outcome.result() for outcome in outcomes]

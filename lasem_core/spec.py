@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from lasem_core import presets
-from lasem_core.configs import ConfigSpace, TransferConfig, check_partition, parse_groups
+from lasem_core.configs import ConfigSpace, TransferConfig, parse_groups
+from lasem_core.consistency import check_consistency
+from lasem_core.effects import check_effects
 from lasem_core.errors import LasemError
 from lasem_core.presets import merge
 
@@ -48,31 +52,46 @@ Base = Literal["hps", "tf", "df-cnn", "none"]
 Preset = Literal["paper", "released"]
 Profile = Literal["smoke", "quick", "paper"]
 
-CONFIGURED_METHODS = ("static", "fixed-posterior")
-SHARING_METHODS = ("static", "lasem", "fixed-posterior", "brute-force", "darts")
+LARGEST = 3.4e38  # what a 32-bit float can hold
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
 
 
 def _split_commas(value: object) -> object:
     """Let `--set model.channels=8,16` mean a tuple."""
     if isinstance(value, str) and value[:1].isdigit():
-        return [part for part in value.split(",") if part]
+        return value.split(",")
     return value
+
+
+def _task_order(value: object) -> object:
+    if isinstance(value, str) and value not in ("fixed", "shuffled") and not re.fullmatch(r"\d+(,\d+)*", value):
+        raise ValueError(f"stream.order '{value}': use fixed, shuffled or task numbers such as 0,1,0")
+    return _split_commas(value)
 
 
 Ints = Annotated[tuple[Positive, ...], BeforeValidator(_split_commas)]
 TaskOrder = Annotated[
-    Literal["fixed", "shuffled"] | tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_commas)
+    Literal["fixed", "shuffled"] | tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_task_order)
 ]
 
 
 class Part(BaseModel):
-    """A frozen part of a specification; an unknown field is an error."""
+    """A frozen part of a specification; an unknown field is an error, and so is what no 32-bit float can hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _in_range(cls, value: Any) -> Any:
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not abs(number) <= LARGEST:
+                raise PydanticCustomError("float_range", "input should be a finite number of at most 3.4e38")
+        return value
 
 
 class StreamSpec(Part):
@@ -82,8 +101,8 @@ class StreamSpec(Part):
     order: TaskOrder = "fixed"  # an explicit list may revisit tasks
     classes_per_task: Positive = 10
     fraction: Fraction = 1.0  # of the official training images of a class
-    valid_fraction: Fraction = 0.15  # of the images drawn by `fraction`
-    test_fraction: Fraction = 0.3  # where a data set has no test split of its own
+    valid_fraction: Share = 0.15  # of the images drawn by `fraction`
+    test_fraction: Share = 0.3  # where a data set has no test split of its own
     images: Literal["per-seed", "shared"] = "per-seed"  # do trials draw their own images?
     normalisation: Literal["train", "split", "none"] = "train"  # whose statistics standardise a split
     noise: Literal["paper", "released", "none"] = "none"  # released code, item 54
@@ -135,7 +154,7 @@ class OptimSpec(Part):
 class ScheduleSpec(Part):
     """How long to train and when to evaluate."""
 
-    epochs: Annotated[int, Field(ge=0)] = 2000
+    epochs: Annotated[int, Field(ge=0, lt=2**31)] = 2000
     evaluation: Literal["lazy", "every-epoch"] = "lazy"
     test_every: Positive = 10  # lazy: epochs between two points of the test curve
 
@@ -193,6 +212,13 @@ class DenSpec(Part):
     # shares of a task's epochs: head alone, selective retraining, expansion, after the split
     phases: Annotated[tuple[Rate, Rate, Rate, Rate], BeforeValidator(_split_commas)] = (0.1, 0.3, 0.3, 0.3)
 
+    @field_validator("phases")
+    @classmethod
+    def _some_epochs(cls, phases: tuple[float, ...]) -> tuple[float, ...]:
+        if sum(phases) == 0:
+            raise ValueError(f"den.phases {phases} leave no epoch to any phase; one share must be above 0")
+        return phases
+
 
 class ApdSpec(Part):
     """Additive Parameter Decomposition (Yoon et al. 2020); released code, item 58."""
@@ -226,7 +252,7 @@ class RunSpec(Part):
     base: Base = "hps"
     preset: Preset = "paper"
     profile: Profile = "smoke"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     config: str | None = None  # bit string of `static` and `fixed-posterior`
     stream: StreamSpec = StreamSpec()
     model: ModelSpec = ModelSpec()
@@ -241,7 +267,7 @@ class RunSpec(Part):
     ewc: EwcSpec = EwcSpec()
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
-    threads: Positive = 1
+    threads: Annotated[int, Field(gt=0, le=1024)] = 1
 
     @model_validator(mode="before")
     @classmethod
@@ -254,32 +280,11 @@ class RunSpec(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSpec:
-        needs_base = self.method in SHARING_METHODS
-        if needs_base == (self.base == "none"):
-            allowed = "hps, tf, df-cnn" if needs_base else "none"
-            raise ValueError(f"base '{self.base}' does not fit method '{self.method}'; use {allowed}")
-        if self.config is not None and self.method not in CONFIGURED_METHODS:
-            raise ValueError(
-                f"config '{self.config}' does not fit method '{self.method}'; leave it out, {self.method} "
-                f"decides by itself (methods with a config: {', '.join(CONFIGURED_METHODS)})"
-            )
+        check_consistency(self)
         if self.config is not None:
             object.__setattr__(self, "config", str(TransferConfig.parse(self.config, self.model.depth)))
-        if self.em.groups:
-            check_partition(parse_groups(self.em.groups), self.model.depth)
-        self._check_order()
-        self._check_pruning()
+        check_effects(self)
         return self
-
-    def _check_order(self) -> None:
-        order = self.stream.order
-        if isinstance(order, tuple) and (not order or max(order) >= self.stream.n_tasks):
-            raise ValueError(f"stream.order {order} names a task outside 0..{self.stream.n_tasks - 1}")
-
-    def _check_pruning(self) -> None:
-        em = self.em
-        if em.prune != "off" and self.method != "lasem":
-            raise ValueError(f"em.prune '{em.prune}' does not fit method '{self.method}'; only lasem prunes, use off")
 
     @property
     def space(self) -> ConfigSpace:
@@ -308,6 +313,8 @@ def build_spec(options: Mapping[str, Any], settings: Mapping[str, str] | None = 
         place = nested
         for parent in parents:
             place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise LasemError(f"--set {parent} and --set {dotted} contradict each other; give the second only")
         place[leaf] = value
     try:
         return RunSpec(**merge({k: v for k, v in options.items() if v is not None}, nested))
@@ -324,7 +331,14 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return message
-    return f"{field} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field} = {_short(first['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _siblings(location: tuple[Any, ...]) -> list[str]:

@@ -28,10 +28,19 @@ import pandas as pd
 
 from lasem_core.checkpoint import Checkpointer
 from lasem_core.command import command_line
-from lasem_core.disk import free_name, one_line_errors, remove, sync_folder
+from lasem_core.disk import free_name, one_line_errors, remove, require_writable, sync_folder
 from lasem_core.errors import LasemError
 from lasem_core.record import CHOICES, ROW, RunRecord, flat_row, flatten
-from lasem_core.record_files import Damaged, add_model, is_stale, read_document, read_record, verify_model, write_files
+from lasem_core.record_files import (
+    Damaged,
+    add_model,
+    is_stale,
+    read_document,
+    read_model,
+    read_record,
+    verify_model,
+    write_files,
+)
 
 __all__ = ["RunRecord", "RunStore"]
 
@@ -83,8 +92,7 @@ class RunStore:
 
         folder = self.root / run_id
         try:
-            data = (folder / "model.pt").read_bytes()
-            verify_model(folder)
+            data = read_model(folder)
         except FileNotFoundError:
             raise LasemError(self._model_help(run_id, "has no model.pt (models are not kept in git)")) from None
         except Damaged as problem:
@@ -123,10 +131,7 @@ class RunStore:
 
     def require_writable(self) -> None:
         """Raise LasemError now rather than after hours of training."""
-        probe = self.root / ".tmp" / uuid.uuid4().hex
-        with one_line_errors("write", self.root):
-            probe.mkdir(parents=True)
-            probe.rmdir()
+        require_writable(self.root / ".tmp")
 
     def _folders(self) -> list[Path]:
         try:
@@ -142,7 +147,7 @@ class RunStore:
                 yield _summary_row(read_document(folder))
             except FileNotFoundError:  # moved aside by another reader
                 continue
-            except Damaged as problem:
+            except (Damaged, OSError) as problem:
                 log.warning("run %s is damaged and left out: %s", folder.name, problem)
 
     def _move_in(self, temporary: Path, run_id: str) -> RunRecord:

@@ -11,10 +11,12 @@ accuracy matters only at an epoch that improves the validation accuracy.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 import torch
@@ -23,9 +25,14 @@ from torch import Tensor
 from lasem_core import keyed_random
 from lasem_core.data.stream import Task, TaskStream
 from lasem_core.em import Batch
+from lasem_core.errors import Diverged
 from lasem_core.evaluation import accuracy
 from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
 from lasem_core.optim import learning_rate
+from lasem_core.spec import RunSpec
+
+# what else than the learning rate can make a method diverge
+STRENGTHS = {"ewc": ("ewc.strength",), "apd": ("apd.anchor",), "den": ("den.l2", "den.drift")}
 
 
 @dataclass
@@ -118,11 +125,15 @@ def fit_task(
         seen: number and data of the tasks seen so far, the current one among them.
         log: what the visit has shown so far, or the plain values of such a log.
         hook: called after every epoch, with the log, the epoch's history row and the learner's report.
+
+    Raises Diverged at the end of an epoch whose mean loss is not finite.
     """
     log = VisitLog(**log) if isinstance(log, dict) else log
     for epoch in range(log.epoch + 1, context.epochs + 1):
         started = time.perf_counter()
-        report = train_epoch(learner, context, env, epoch) if epoch else EpochReport()
+        report = EpochReport()
+        if epoch:
+            report = _finite(train_epoch(learner, context, env, epoch), context, env.spec, epoch)
         trained = time.perf_counter()
         row = _evaluate_epoch(learner, context, env, seen, log, epoch)
         log.train_seconds += trained - started
@@ -131,6 +142,17 @@ def fit_task(
         if hook is not None:
             hook(log, row, report)
     return log
+
+
+def _finite(report: EpochReport, context: TaskContext, spec: RunSpec, epoch: int) -> EpochReport:
+    """`report`; raises Diverged where its loss says that the parameters are lost."""
+    if math.isfinite(report.loss):
+        return report
+    rate = "darts.weight_lr" if (spec.method, spec.darts.weight_optimizer) == ("darts", "sgd") else "optim.lr"
+    names = (rate, *STRENGTHS.get(spec.method, ()))
+    lower = " or ".join(f"{name} (now {attrgetter(name)(spec):g})" for name in names)
+    place = f"in epoch {epoch} of task {context.number + 1}"
+    raise Diverged(f"training diverged: the loss is {report.loss} {place}, nothing is recorded; lower {lower}")
 
 
 def train_epoch(learner: Learner, context: TaskContext, env: Environment, epoch: int) -> EpochReport:

@@ -5,10 +5,11 @@ import copy
 import torch
 
 from lasem_core.api import make_learner
+from lasem_core.consistency import SHARING_METHODS
 from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.learners import METHODS, Environment
 from lasem_core.progress import Silent
-from lasem_core.spec import SHARING_METHODS, RunSpec
+from lasem_core.spec import RunSpec
 from lasem_core.training import lifelong
 
 MODEL = {
@@ -31,7 +32,7 @@ def spec_of(method, base="none", epochs=3, **options):
         "model": MODEL,
         "optim": {"lr": 1e-2, "batch_size": 8},
         "schedule": {"epochs": epochs, "test_every": 2},
-        "den": {"expansion": 3},
+        "den": {"expansion": 3} if method == "den" else {},
         "stream": {"n_tasks": 3},
     }
     for part, values in options.items():

@@ -19,30 +19,6 @@ def run(capsys, *arguments):
     return caught.value.code, streams.out, streams.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--dataset", "cifar"], ["cifar", "cifar100"]),
-        (["--method", "static", "--config", "01"], ["config '01'", "4 layers"]),
-        (["--set", "schedule.epochs=-1"], ["schedule.epochs", "-1"]),
-        (["--set", "em.likelyhood=mean"], ["em.likelyhood", "likelihood"]),
-        (["--set", "em.likelihood"], ["KEY=VALUE"]),
-        (["--set", "=mean"], ["KEY=VALUE"]),
-        (["--set", "schedule.epochs="], ["schedule.epochs", "''"]),
-        (["--seed", "one"], ["--seed"]),
-        (["--sed", "1"], ["--sed"]),
-        (["--preset", "published"], ["published", "paper"]),
-        (["--precision", "fp8"], ["fp8", "bf16"]),
-    ],
-)
-def test_mistakes_in_train(capsys, tmp_path, arguments, words):
-    status, out, err = run(capsys, "train", "--store", tmp_path, *arguments)
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1
-    assert all(word in err for word in words)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_missing_data_says_what_to_run(capsys, tmp_path, monkeypatch):
     monkeypatch.delenv("LASEM_DATA", raising=False)
     status, _, err = run(capsys, "train", "--dataset", "cifar100", "--store", tmp_path)

@@ -58,23 +58,6 @@ def test_status_tells_of_damaged_data_and_goes_on(tmp_path, capsys):
     assert told.splitlines()[-1].startswith("folder")
 
 
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        (("show", "mnist"), "mnist"),
-        (("show", "folder"), "set LASEM_DATA to a folder with <class>/<image>"),
-        (("show", "digits", "--set", "stream.n_tasks=9"), "use at most 4"),
-        (("show", "cifar100", "--data", "nowhere"), "lasem data prepare cifar100 --data nowhere"),
-        (("prepare", "planted", "--data", "x"), "needs no preparation"),
-    ],
-)
-def test_mistakes_are_one_line_and_status_two(words, problem, capsys, monkeypatch):
-    monkeypatch.delenv("LASEM_DATA", raising=False)
-    assert lasem(*words) == 2
-    told = capsys.readouterr().err
-    assert problem in told and told.count("\n") == 1
-
-
 def test_prepare_needs_a_place(monkeypatch, capsys):
     monkeypatch.delenv("LASEM_DATA", raising=False)
     assert lasem("prepare", "cifar100") == 2

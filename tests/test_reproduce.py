@@ -13,7 +13,7 @@ from lasem_core.api import run_id_of
 from lasem_core.data import fingerprint
 from lasem_core.errors import LasemError
 from lasem_core.examples import CLASSES, PER_CLASS, example_folder
-from lasem_core.options import NotebookError, Options, check_spec, in_repository
+from lasem_core.options import Options, check_spec, in_repository
 from lasem_core.report import write_report
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunStore
@@ -157,7 +157,7 @@ def test_report_stands_alone(tmp_path):
     ],
 )
 def test_wrong_parameters_are_one_line(given, line):
-    with pytest.raises(NotebookError, match=line) as caught:
+    with pytest.raises(LasemError, match=line) as caught:
         Options.check(**given)
     assert len(caught.value._render_traceback_()) == 1
     assert "\n" not in str(caught.value)
@@ -168,7 +168,7 @@ def test_papermills_text_becomes_a_list():
 
 
 def test_wrong_spec_is_one_line():
-    with pytest.raises(NotebookError, match="base"):
+    with pytest.raises(LasemError, match="base"):
         check_spec({"base": "cnn"})
 
 

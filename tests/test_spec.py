@@ -52,7 +52,7 @@ def test_ids():
         "data", "cpu", 1
     )
     others = [spec.run_id("other", "cpu", 1), spec.run_id("data", "cuda", 1), spec.run_id("data", "cpu", 2)]
-    changed = [RunSpec(**(spec.model_dump() | change)).run_id("data", "cpu", 1)
+    changed = [RunSpec(dataset="cifar100", method="static", config="all", **change).run_id("data", "cpu", 1)
                for change in ({"seed": 1}, {"threads": 2}, {"precision": "bf16"}, {"preset": "released"})]  # fmt: skip
     assert len({spec.run_id("data", "cpu", 1), *others, *changed}) == 8
     asked = RunSpec(dataset="cifar100", method="static", config="all", device="cpu")

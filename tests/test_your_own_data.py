@@ -50,10 +50,10 @@ def test_from_the_folder_to_the_explorer(tmp_path, images):
 )
 def test_mistakes_are_one_line_in_the_second_cell(tmp_path, images, given, word):
     problem, _ = execute(tmp_path, images, **given)
-    assert problem.startswith("cell 3: NotebookError") and word in problem
+    assert problem.startswith("cell 3: LasemError") and word in problem
     assert "\n" not in problem and not (tmp_path / "runs").exists()
 
 
 def test_a_missing_folder_is_named(tmp_path):
     problem, _ = execute(tmp_path, tmp_path / "nowhere")
-    assert problem.startswith("cell 3: NotebookError") and "nowhere" in problem
+    assert problem.startswith("cell 3: LasemError") and "nowhere" in problem

@@ -22,6 +22,8 @@ app = typer.Typer(
 # typer brings its own click in new releases and imports it in old ones
 UsageMistake = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+NO_HOME = "Could not determine home directory."  # pathlib's words
+
 COMMANDS = ("train", "sweep", "reproduce", "runs", "bench")
 GROUPS = ("data",)
 
@@ -48,6 +50,13 @@ def exit_status(command: Callable[[], object]) -> int:
         status = command()
     except LasemError as error:
         return _complain(str(error), 2)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{what}{error.strerror or error}", 2)
+    except RuntimeError as error:
+        if str(error) != NO_HOME:
+            raise
+        return _complain("there is no home directory for caches and Jupyter; set HOME to a folder", 2)
     except UsageMistake as error:
         return _complain(error.format_message(), error.exit_code)
     except typer.Exit as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from lasem_core.cli.words import DataFolder
 
 
 def bench(
@@ -20,7 +21,7 @@ def bench(
         int | None,
         typer.Option(min=1, help="instead: so many epochs of one real task, static and pruned LASEM in turns"),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="data folder for --epochs; default: LASEM_DATA")] = None,
+    data: DataFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Time the steps of every base on this machine. Read the ratios; let nothing else run meanwhile."""

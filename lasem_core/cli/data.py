@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
-from lasem_core.cli.words import settings_of
+from lasem_core.cli.words import ADDRESS, DataFolder, path_option, settings_of, with_classes
+from lasem_core.disk import one_line_errors
 from lasem_core.errors import LasemError
 from lasem_core.spec import Dataset, Preset, Profile, build_spec, choices
 
 app = typer.Typer(help="Data sets: status, show, prepare.", no_args_is_help=True, rich_markup_mode=None)
-
-DataFolder = Annotated[Path | None, typer.Option(help="data folder (default: the environment's LASEM_DATA)")]
 
 
 @app.command()
@@ -30,7 +29,7 @@ def status(data: DataFolder = None) -> None:
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help=" | ".join(choices(Dataset)))],
-    out: Annotated[Path | None, typer.Option(help="write a contact sheet per task into this folder")] = None,
+    out: Annotated[Path | None, path_option("write a contact sheet per task into this folder")] = None,
     preset: Annotated[str, typer.Option(help=" | ".join(choices(Preset)))] = "paper",
     profile: Annotated[str, typer.Option(help=" | ".join(choices(Profile)))] = "paper",
     seed: int = 0,
@@ -44,9 +43,7 @@ def show(
 
     Example: lasem data show cifar100 --out outputs/data
     """
-    dotted = settings_of(settings)
-    if classes_per_task is not None:
-        dotted["stream.classes_per_task"] = str(classes_per_task)
+    dotted = with_classes(settings_of(settings, ADDRESS), classes_per_task)
     spec = build_spec({"dataset": name, "preset": preset, "profile": profile, "seed": seed}, dotted)
     _show(spec, out, data)
 
@@ -60,7 +57,8 @@ def _show(spec: object, out: Path | None, data: Path | None) -> None:
     lines = [*overview.table(stream), *notes(spec, data), f"fingerprint {fingerprint(spec, data)}"]
     typer.echo("\n".join(lines))
     if out is not None:
-        paths = overview.write_sheets(stream, spec.dataset, out)
+        with one_line_errors("write", out):
+            paths = overview.write_sheets(stream, spec.dataset, out)
         typer.echo(f"{len(paths)} contact sheets in {out}")
 
 
@@ -68,7 +66,7 @@ def _show(spec: object, out: Path | None, data: Path | None) -> None:
 def prepare(
     name: Annotated[str, typer.Argument(help="cifar100 | stl10 | office-home | caltech101")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="a folder or archive with the official release, instead of a download")
+        Path | None, path_option("a folder or archive with the official release, instead of a download", "--from")
     ] = None,
     data: DataFolder = None,
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lasem_core.cli.words import DataFolder, path_option
+
 
 def reproduce(
     artefacts: Annotated[list[str] | None, typer.Argument(help="figure1, table3, quickstart, ... or all.")] = None,
@@ -15,13 +17,13 @@ def reproduce(
     preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="For notebooks, figures, report; default: outputs/smoke at smoke, else outputs.")
+        Path | None, path_option("For notebooks, figures, report; default: outputs/smoke at smoke, else outputs.")
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="The folder with the records; default: OUT/runs, without OUT outputs/runs.")
+        Path | None, path_option("The folder with the records; default: OUT/runs, without OUT outputs/runs.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder; default: LASEM_DATA.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
+    data: DataFolder = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time; default: one per core.")] = None,
     train: Annotated[bool, typer.Option(help="Train what is missing, or show only what is stored.")] = True,
 ) -> None:
     """Train what ARTEFACTS still need, execute their notebooks, write figures and OUT/report.html.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from lasem_core.cli.words import key_values
+from lasem_core.cli.words import StoreFolder, key_values
 from lasem_core.command import command_line
 from lasem_core.errors import LasemError
 from lasem_core.estimate import spell
@@ -28,7 +28,7 @@ def runs(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Verify every file of every record.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    store: Annotated[Path, typer.Option(help="The folder with the records.")] = DEFAULT_STORE,
+    store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """List the recorded runs, show one, or verify them all."""
     if check:

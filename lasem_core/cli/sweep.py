@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from lasem_core.cli.runs import DEFAULT_STORE
-from lasem_core.cli.words import settings_of
+from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of
 from lasem_core.command import title
 from lasem_core.errors import LasemError
 from lasem_core.estimate import seconds_of, spell
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunStore
 from lasem_core.sweep import plan, run_sweep, split_stored
+
+MOST_SEEDS = 1000
+DECIDED = (*ADDRESS, "method", "base", "config")  # by flags or by the artefact
 
 
 def sweep(
@@ -25,15 +28,15 @@ def sweep(
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for every run.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time; default: one per core.")] = None,
     engine: Annotated[str, typer.Option(help="loky (processes here) or dask.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and for how long.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Data folder; default: LASEM_DATA.")] = None,
-    store: Annotated[Path, typer.Option(help="The folder with the records.")] = DEFAULT_STORE,
+    data: DataFolder = None,
+    store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Compute the runs that ARTEFACTS need and the store does not hold; shared runs are computed once."""
-    specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, settings_of(settings))
+    specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, settings_of(settings, DECIDED))
     if dry_run:
         _announce(specs, RunStore(store), data, jobs)
         return
@@ -50,6 +53,8 @@ def parse_seeds(text: str | None) -> list[int] | None:
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
         raise LasemError(f"--seeds {text}: write seeds as 0-4 or 0,2,7")
     ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    if any(not 0 <= ends[-1] - ends[0] < MOST_SEEDS for ends in ranges):
+        raise LasemError(f"--seeds {text}: a range goes upwards and holds at most {MOST_SEEDS} seeds")
     return list(dict.fromkeys(seed for ends in ranges for seed in range(ends[0], ends[-1] + 1)))
 
 

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from lasem_core.cli.words import settings_of
+from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, with_classes
 from lasem_core.spec import Base, Dataset, Method, Preset, Profile, build_spec, choices
 
 STORE = Path("outputs/runs")
+FLAGS = (*ADDRESS, "method", "base", "config", "device", "precision", "threads")
 
 
 def _one_of(literal: object) -> str:
@@ -35,12 +36,12 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="any other field, e.g. --set em.likelihood=mean"),
     ] = None,
     classes_per_task: Annotated[int | None, typer.Option(help="for --dataset folder")] = None,
-    data: Annotated[Path | None, typer.Option(help="data folder (default: the environment's LASEM_DATA)")] = None,
-    store: Annotated[Path, typer.Option(help="where run records live")] = STORE,
+    data: DataFolder = None,
+    store: StoreFolder = STORE,
     device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 | bf16 (convolutions only) | fp64")] = "fp32",
     threads: Annotated[int, typer.Option(help="torch threads of this run")] = 1,
-    jobs: Annotated[int, typer.Option(help="of brute-force: configurations trained at a time")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=1024, help="of brute-force: configurations trained at a time")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="print the record's row as one JSON line")] = False,
 ) -> None:
     """Train one run and store its record; a finished run is not trained again.
@@ -53,10 +54,8 @@ def train(
         "dataset": dataset, "method": method, "base": base, "preset": preset, "profile": profile, "seed": seed,
         "config": config, "device": device, "precision": precision, "threads": threads,
     }  # fmt: skip
-    dotted = settings_of(settings)
-    if classes_per_task is not None:
-        dotted["stream.classes_per_task"] = str(classes_per_task)
-    _run(build_spec(options, dotted), store, data, jobs, as_json)
+    dotted = settings_of(settings, FLAGS)
+    _run(build_spec(options, with_classes(dotted, classes_per_task)), store, data, jobs, as_json)
 
 
 def _run(spec: object, store: Path, data: Path | None, jobs: int, as_json: bool) -> None:
@@ -64,8 +63,8 @@ def _run(spec: object, store: Path, data: Path | None, jobs: int, as_json: bool)
     from lasem_core.store import RunStore
 
     runs = RunStore(store)
-    known = runs.root / api.run_id_of(spec, data)
-    finished = known.exists()
+    known = runs.get(api.run_id_of(spec, data))
+    finished = known is not None and not known.stale
     record = api.train(spec, runs, data, jobs=jobs)
     if finished:
         print(f"lasem: run {record.run_id} was finished before; nothing to train", file=sys.stderr)

@@ -6,6 +6,7 @@ import torch
 
 from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.em import FixedPrior, Prior
+from lasem_core.errors import LasemError
 from lasem_core.learners.configured import ConfiguredLearner
 
 
@@ -18,7 +19,15 @@ class FixedPosterior(ConfiguredLearner):
 
     def search_space(self) -> ConfigSpace:
         """At P = 1 the other configurations have no weight at all and are not evaluated."""
-        return self.spec.space if self.spec.em.fixed_mass < 1 else ConfigSpace((self.favourite,))
+        if self.spec.em.fixed_mass == 1:
+            return ConfigSpace((self.favourite,))
+        if self.favourite not in self.spec.space.positions:
+            raise LasemError(
+                f"config '{self.spec.config}' is not among the {len(self.spec.space)} configurations of em.groups "
+                f"'{self.spec.em.groups}'; choose one that is the same within each group, or leave the groups out "
+                "(--set em.groups=)"
+            )
+        return self.spec.space
 
     def initial_prior(self) -> Prior:
         mass, n = self.spec.em.fixed_mass, len(self.space)
