@@ -20,7 +20,7 @@ from lasem_core.process import no_denormals, settings
 from lasem_core.progress import Silent, choose
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunRecord, RunStore
-from lasem_core.training import lifelong
+from lasem_core.training import lifelong, to_device
 from lasem_core.version import generation
 
 
@@ -52,7 +52,7 @@ def train(
     with settings(spec), _checkpoint(store, run_id) as checkpoint:
         watcher = progress or choose(spec)
         try:
-            life = lifelong(learner.env, learner, stream, checkpoint, watcher)
+            life = lifelong(learner.env, learner, stream.to(device), checkpoint, watcher)
         finally:
             watcher.close()
     record = _record(spec, run_id, data, stream, learner, life)
@@ -82,7 +82,7 @@ def load_learner(record: RunRecord) -> Learner:
     state = RunStore(record.path.parent).model_state(record.run_id)
     env = Environment(record.spec, tuple(state["image_shape"]), resolve_device(record.spec))
     learner = make_learner(env)
-    learner.load_state_dict(state["learner"])
+    learner.load_state_dict(to_device(state["learner"], env.device))
     return learner
 
 
