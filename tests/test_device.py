@@ -1,4 +1,4 @@
-"""What a run on another device than the CPU relies on, shown without one: `meta` tensors have a device and no values."""
+"""What a run on another device than the CPU relies on, shown on `meta`, whose tensors have a device and no values."""
 
 import pytest
 import torch
