@@ -59,7 +59,7 @@ class Pixels:
         if self.noise is not None:
             x = x.add_(gaussian(self.noise, index, x[0].numel()).view_as(x)).clamp_(self.low, self.low + 1)
         if self.centre is not None and self.spread is not None:
-            x = (x - x.new_tensor(self.centre)) / x.new_tensor(self.spread)
+            x = (x - _on(x.device, self.centre)) / _on(x.device, self.spread)
         return x.permute(0, 3, 1, 2)
 
 
@@ -70,6 +70,12 @@ def gaussian(noise: Noise, index: Tensor, n: int) -> Tensor:
     packed = words(noise.key, index, -(-n // 4)).view(torch.int16)[:, :n]  # (B, n)
     table = _quantiles(noise.mean, noise.std, index.device)
     return table.index_select(0, packed.flatten().int() + 32768).view(len(index), n)
+
+
+@lru_cache(maxsize=256)
+def _on(device: torch.device, values: tuple[float, ...]) -> Tensor:
+    """Per-channel numbers (C,) that cross to the device once, not with every batch."""
+    return torch.tensor(values, dtype=torch.float32).to(device)
 
 
 @lru_cache(maxsize=64)

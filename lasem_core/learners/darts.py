@@ -31,6 +31,7 @@ from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.learners.gradient import activate, convolve, dropout, flat
 from lasem_core.network import TaskNetwork
 from lasem_core.optim import RMSProp
+from lasem_core.transfers import fetch
 
 
 def mixed_logits(network: TaskNetwork, images: Tensor, mixture: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
@@ -179,11 +180,11 @@ class Darts(ConfiguredLearner):
         return Batch(images, labels, batch.lr, batch.key)
 
     def end_epoch(self) -> EpochReport:
+        n, alphas = max(self.n_steps, 1), self.alphas.detach()[self.group_of]
+        loss, own, shared, shares = fetch([self.loss_sum[None], *alphas.unbind(1), self.mixture_sum[:, 1] / n])
         if self.searching:
-            bits = (self.alphas[:, 1] > self.alphas[:, 0])[self.group_of].tolist()
-            self._in_use = TransferConfig(tuple(bits))
-        shares = (self.mixture_sum[:, 1] / max(self.n_steps, 1)).tolist()
-        report = EpochReport(float(self.loss_sum) / max(self.n_steps, 1), str(self.in_use), shares)
+            self._in_use = TransferConfig(tuple(s > o for o, s in zip(own, shared, strict=True)))
+        report = EpochReport(loss[0] / n, str(self.in_use), shares)
         if self.searching:
             self._add_masses(report)
         self._start_epoch()
