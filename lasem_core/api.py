@@ -22,7 +22,7 @@ from lasem_core.progress import Silent, choose
 from lasem_core.size import check_size
 from lasem_core.spec import RunSpec
 from lasem_core.store import RunRecord, RunStore
-from lasem_core.training import lifelong
+from lasem_core.training import lifelong, to_device
 from lasem_core.version import generation
 
 
@@ -55,7 +55,7 @@ def train(
     with settings(spec), _checkpoint(store, run_id) as checkpoint:
         watcher = progress or choose(spec)
         try:
-            life = lifelong(learner.env, learner, stream, checkpoint, watcher)
+            life = lifelong(learner.env, learner, stream.to(device), checkpoint, watcher)
         except Diverged:
             checkpoint.clear()
             raise
@@ -88,7 +88,7 @@ def load_learner(record: RunRecord) -> Learner:
     state = RunStore(record.path.parent).model_state(record.run_id)
     env = Environment(record.spec, tuple(state["image_shape"]), resolve_device(record.spec))
     learner = make_learner(env)
-    learner.load_state_dict(state["learner"])
+    learner.load_state_dict(to_device(state["learner"], env.device))
     return learner
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from lasem_core.architecture import Architecture, ConvLayer
 from lasem_core.configs import TransferConfig
 from lasem_core.transfer import Filters, Initializer, Sharing, Tensors, specific_filters
+from lasem_core.transfers import send
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,18 @@ class Trie:
         index = [config.index for config in configs]
         if index != sorted(set(index)):
             raise ValueError("configurations must be distinct and in canonical order")
-        levels, prefixes = [], [()]
+        wanting, prefixes = [], [()]  # per branch: which prefixes want it, and of how many
         for depth in range(1, configs[0].depth + 1):
             wanted = {config.bits[:depth] for config in configs}
             transferred = [i for i, prefix in enumerate(prefixes) if (*prefix, True) in wanted]
             specific = [i for i, prefix in enumerate(prefixes) if (*prefix, False) in wanted]
-            levels.append(tuple(_branch(parents, len(prefixes), device) for parents in (transferred, specific)))
+            wanting += [(parents, len(prefixes)) for parents in (transferred, specific)]
             prefixes = [(*prefixes[i], True) for i in transferred] + [(*prefixes[i], False) for i in specific]
-        bits = torch.tensor([config.bits for config in configs], dtype=dtype).to(device)  # (C, d)
-        return cls(tuple(configs), tuple(levels), bits, torch.tensor(index).to(device))
+        bits = [bit for config in configs for bit in config.bits]
+        *parents, index, bits = send([*(parents for parents, _ in wanting), index, bits], device)
+        branches = [_branch(some, n) for some, (_, n) in zip(parents, wanting, strict=True)]
+        levels = tuple(zip(branches[::2], branches[1::2], strict=True))
+        return cls(tuple(configs), levels, bits.view(len(configs), -1).to(dtype), index)  # bits (C, d)
 
     @cached_property
     def transferred(self) -> list[bool]:
@@ -75,10 +79,10 @@ class Trie:
         return len(self.index)
 
 
-def _branch(parents: list[int], n_prefixes: int, device: torch.device) -> Branch | None:
-    if not parents:
+def _branch(parents: Tensor, n_prefixes: int) -> Branch | None:
+    if not len(parents):
         return None
-    return Branch(None if len(parents) == n_prefixes else torch.tensor(parents).to(device))
+    return Branch(None if len(parents) == n_prefixes else parents)
 
 
 @dataclass

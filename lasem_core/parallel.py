@@ -9,6 +9,8 @@ from typing import Any
 import joblib
 import torch
 
+from lasem_core.process import arithmetic
+
 
 @dataclass(frozen=True)
 class ProcessMap:
@@ -30,4 +32,5 @@ class ProcessMap:
 
 def _call(function: Callable[[Any], Any], item: Any, threads: int) -> Any:
     torch.set_num_threads(threads)
-    return function(item)
+    with arithmetic():
+        return function(item)

@@ -13,15 +13,39 @@ from lasem_core.spec import RunSpec
 
 @contextlib.contextmanager
 def settings(spec: RunSpec) -> Iterator[None]:
-    """For the length of a run: threads as the spec says, an allocator that keeps its pages, no denormal numbers."""
+    """For the length of a run: threads as the spec says, an allocator that keeps its pages, `arithmetic`."""
     threads = torch.get_num_threads()
     _keep_freed_memory()
     torch.set_num_threads(spec.threads)
     try:
-        with no_denormals():
+        with arithmetic():
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def arithmetic() -> Iterator[None]:
+    """What numbers a run computes with: no denormal ones, and float32 is not rounded to TF32."""
+    with no_denormals(), no_tf32():
+        yield
+
+
+@contextlib.contextmanager
+def no_tf32() -> Iterator[None]:
+    """CUDA multiplies float32 as it is; cuDNN would round a convolution's operands to ten bits of mantissa.
+
+    Read through torch's newer names, which never raise. The older one of the matrix products also sets what
+    `torch.set_float32_matmul_precision` has set; one without the other makes torch refuse both.
+    """
+    convolution, product = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = convolution.fp32_precision, product.fp32_precision
+    convolution.fp32_precision, product.allow_tf32 = "ieee", False
+    try:
+        yield
+    finally:
+        convolution.fp32_precision, product.allow_tf32 = before[0], before[1] == "tf32"
+        product.fp32_precision = before[1]
 
 
 @contextlib.contextmanager

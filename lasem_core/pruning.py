@@ -155,11 +155,12 @@ class Sampled(Refreshed):
     def _choose(self, batch: Batch) -> Active:
         proposal = self._propose(self.look(batch)) if self.is_full else self.proposal
         self.variance += proposal.variance if proposal else 0
-        return proposal.draw(self.everything.trie, batch.key) if proposal else self.everything
+        return proposal.draw(self.activate, batch.key) if proposal else self.everything
 
     def _propose(self, weights: Tensor) -> Proposal | None:
-        head = self._smallest_set(weights, 1 - self.em.prune_eps)
-        return None if head is None else Proposal.build(weights, head, self.em)
+        here = weights.cpu()
+        head = self._smallest_set(here, 1 - self.em.prune_eps)
+        return None if head is None else Proposal.build(weights, head, self.em, here)
 
     def _measure(self, step: Step) -> None:
         """At a full E-step the posterior in use is the exact one."""

@@ -15,6 +15,7 @@ What is unbiased for what, over the draws of one mini-batch (dropout masks belon
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,8 +23,8 @@ from torch import Tensor
 
 from lasem_core import keyed_random
 from lasem_core.em import Active
-from lasem_core.network import Trie
 from lasem_core.spec import EMSpec
+from lasem_core.transfers import send
 
 
 def systematic_counts(expected: Tensor, u: float) -> Tensor:
@@ -71,26 +72,28 @@ class Drawn(Active):
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the draws of one or more mini-batches are made from; it is on the host except for `carried`.
+    """What the draws of one or more mini-batches are made from: on the host, except for `carried` and `head_there`.
 
     Attributes:
         carried: (C,) the posterior W is taken from.
         head: positions that are always evaluated.
+        head_there: (H,) the same on the device.
         expected: (C,) float64, mean number of draws, zero for the head.
         unit: posterior mass that one draw stands for.
     """
 
     carried: Tensor
     head: tuple[int, ...]
+    head_there: Tensor
     expected: Tensor
     unit: float
 
     @classmethod
-    def build(cls, carried: Tensor, head: tuple[int, ...], em: EMSpec) -> Proposal:
-        """`em.prune_samples` draws on average, fewer from a tail lighter than eps."""
-        tail = carried.double().cpu().index_fill(0, torch.tensor(head), 0)
+    def build(cls, carried: Tensor, head: tuple[int, ...], em: EMSpec, here: Tensor | None = None) -> Proposal:
+        """`em.prune_samples` draws on average, fewer from a tail lighter than eps; `here`: `carried` on the host."""
+        tail = (carried.cpu() if here is None else here).double().index_fill(0, torch.tensor(head), 0)
         unit = max(float(tail.sum()), em.prune_eps) / em.prune_samples
-        return cls(carried, head, tail / unit, unit)
+        return cls(carried, head, *send([head], carried.device), tail / unit, unit)
 
     @property
     def variance(self) -> float:
@@ -98,21 +101,21 @@ class Proposal:
         share = self.expected.frac()
         return self.unit**2 * float((share * (1 - share)).sum())
 
-    def draw(self, space: Trie, key: tuple[object, ...]) -> Drawn:
-        """Head and tail for the mini-batch that `key` names; `space` is the trie of all C configurations."""
+    def draw(self, activate: Callable[[tuple[int, ...]], Active], key: tuple[object, ...]) -> Drawn:
+        """Head and tail for the mini-batch that `key` names; `activate` plans the configurations at some positions."""
         stream = torch.zeros(1, dtype=torch.int64)
         counts = systematic_counts(
             self.expected, float(keyed_random.uniform(keyed_random.key("tail", *key), stream, 1))
         )
         positions = sorted({*self.head, *counts.nonzero()[:, 0].tolist()})
-        trie = Trie.build([space.configs[p] for p in positions], space.bits.device, space.bits.dtype)
-        in_head = torch.tensor([p in self.head for p in positions]).to(space.bits.device)
-        tail_weights = (counts[positions] * self.unit).to(space.bits)
-        there = torch.tensor(positions).to(space.bits.device)
-        return Drawn(trie, there, carried=self.carried, in_head=in_head, tail_weights=tail_weights)
+        active = activate(tuple(positions))
+        (drawn,) = send([counts[positions].long().tolist()], self.carried.device)
+        in_head = (active.positions[:, None] == self.head_there).any(1)
+        tail_weights = (drawn.double() * self.unit).to(self.carried.dtype)
+        return Drawn(active.trie, active.positions, carried=self.carried, in_head=in_head, tail_weights=tail_weights)
 
     def in_use(self, exact: Tensor) -> Tensor:
         """W (C,) for a mini-batch whose posterior is `exact` (C,), as item 3 makes it."""
-        head = torch.tensor(self.head).to(exact.device)
+        head = self.head_there
         own = exact[head] / exact[head].sum() * self.carried[head].sum()
         return self.carried.index_copy(0, head, own)

@@ -83,7 +83,7 @@ EpochHook = Callable[[VisitLog, dict[str, Any], EpochReport], None]
 def lifelong(
     env: Environment, learner: Learner, stream: TaskStream, checkpoint: Checkpoint, progress: Progress
 ) -> Lifetime:
-    """Train `learner` on `stream`, going on from `checkpoint` if it holds a state."""
+    """Train `learner` on `stream`, which is on `env.device`, going on from `checkpoint` if it holds a state."""
     life, log, start = _restore(env, learner, stream, checkpoint)
     for visit in range(start, len(stream.order)):
         context = context_of(env, stream, visit)
@@ -100,10 +100,10 @@ def lifelong(
 
 
 def context_of(env: Environment, stream: TaskStream, visit: int) -> TaskContext:
-    """What a learner is told about a visit: its task, its learning rates, the tasks seen so far."""
+    """What a learner is told about a visit: its task, its learning rates, the tasks seen so far; copies no data."""
     number, epochs = stream.order[visit], env.spec.schedule.epochs
     lr = partial(_lr_in_visit, env, visit)
-    seen = {n: stream.tasks[n].to(env.device) for n in dict.fromkeys(stream.order[: visit + 1])}
+    seen = {n: stream.tasks[n] for n in dict.fromkeys(stream.order[: visit + 1])}
     return TaskContext(number, visit, seen[number], epochs, lr, seen)
 
 
@@ -261,18 +261,18 @@ def _restore(
         return Lifetime(), None, 0
     saved = state["life"]
     life = Lifetime([VisitLog(**v) for v in saved["visits"]], saved["accuracy"], saved["eval_seconds"])
-    learner.load_state_dict(_to_device(state["learner"], env.device))
+    learned = to_device(state["learner"], env.device)
+    learner.load_state_dict(learned)
     log = VisitLog(**state["log"]) if state["log"] else None
     if log is not None:
-        learner.resume_task(
-            context_of(env, stream, len(life.visits)), _to_device(state["learner"]["training"], env.device)
-        )
+        learner.resume_task(context_of(env, stream, len(life.visits)), learned["training"])
     return life, log, len(life.visits)
 
 
-def _to_device(state: Any, device: torch.device) -> Any:
+def to_device(state: Any, device: torch.device) -> Any:
+    """The nested state of a learner with every tensor of it on `device`."""
     if isinstance(state, Tensor):
         return state.to(device)
     if isinstance(state, dict):
-        return {key: _to_device(value, device) for key, value in state.items()}
-    return [_to_device(value, device) for value in state] if isinstance(state, list) else state
+        return {key: to_device(value, device) for key, value in state.items()}
+    return [to_device(value, device) for value in state] if isinstance(state, list) else state

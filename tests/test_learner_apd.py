@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from small_stream import run, spec_of, stream
+from small_stream import environment, run, spec_of, stream
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lasem_core.learners.consolidation import consolidate
+from lasem_core.training import context_of
 
 
 def thetas(learner, number):
@@ -60,6 +62,58 @@ def test_released_masks_are_element_wise_and_nothing_old_is_trained():
         assert a["mask"].shape == a["tau"].shape
         assert torch.equal(a["tau"], b["tau"])
         assert torch.equal(a["mask"], b["mask"])
+
+
+def penalty_one_by_one(learner, targets):
+    """Eq. 2's last two sums, tensor by tensor."""
+    spec, earlier = learner.spec.apd, learner._earlier()
+    taus = [group["tau"] for n in (*earlier, learner.current.number) for group in learner.own[n]]
+    drifts = [(old - learner.theta(n, p)).square().sum() for n in earlier for p, old in enumerate(targets[n])]
+    return spec.l1 * sum(tau.abs().sum() for tau in taus) + spec.anchor * sum(drifts)
+
+
+def moved_away(n_tasks):
+    """A learner in its last task, all of it a little moved, and the filters of the earlier tasks before that."""
+    options = {"apd": {"consolidate_every": 2, "clusters": 1, "l1": 0.01}, "precision": "fp64"}
+    learner, _ = run(spec_of("apd", epochs=0, **options), stream(n_tasks - 1))
+    env, tasks = environment(spec_of("apd", **options)), stream(n_tasks)
+    learner.begin_task(context_of(env, tasks, n_tasks - 1))
+    targets = {n: thetas(learner, n) for n in learner._earlier()}
+    with torch.no_grad():
+        for tensor in learner.trainable():
+            tensor.add_(torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)), alpha=0.1)
+    return learner, targets
+
+
+def test_the_penalty_is_that_of_the_definition():
+    learner, targets = moved_away(4)
+    assert learner.clusters and any(learner.local)
+    ours, theirs = learner.penalty(), penalty_one_by_one(learner, targets)
+    torch.testing.assert_close(ours, theirs)
+    for one, two in zip(*(torch.autograd.grad(p, learner.trainable()[:-1], allow_unused=True) for p in (ours, theirs)),
+                        strict=True):  # fmt: skip
+        assert (one is None) == (two is None)
+        if one is not None:
+            torch.testing.assert_close(one, two)
+
+
+class Calls(TorchDispatchMode):
+    n = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        views = function.is_view or function.overloadpacket.__name__ in ("detach", "alias", "unbind", "split")
+        self.n += not views
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_penalty_costs_as_many_calls_whatever_the_tasks():
+    calls = []
+    for n_tasks in (3, 6):
+        learner, _ = moved_away(n_tasks)
+        with Calls() as counted:
+            torch.autograd.grad(learner.penalty(), learner.trainable(), allow_unused=True)
+        calls.append(counted.n)
+    assert calls[0] == calls[1]
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.3])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_stream import environment, run, spec_of, stream
 
+from lasem_core import keyed_random
 from lasem_core.api import make_learner
 from lasem_core.configs import ConfigSpace
 from lasem_core.em import Batch
@@ -120,6 +121,22 @@ def test_mixture_weights_are_reported_like_a_posterior():
 def test_groups_share_one_choice():
     learner, _ = run(spec_of("darts", "hps", em={"groups": "1,2|3"}, optim={"lr": 0.1}), stream())
     assert all(config[0] == config[1] for config in learner.configs)
+
+
+def test_the_held_out_half_is_shuffled_once_a_pass(monkeypatch):
+    learner, batch = opened(epochs=9)  # ten held-out images: a pass is one mini-batch of eight, or two of five
+    small, shuffled, permute = Batch(batch.images[:5], batch.labels[:5], 0.01, (0, 0, 0)), [], keyed_random.permutation
+    monkeypatch.setattr(keyed_random, "permutation", lambda key, n, *at: (shuffled.append(n), permute(key, n, *at))[1])
+    seen = []
+    for learner.steps in range(4):
+        seen.append(learner._held_out_batch(small).images)
+        learner.weight_lr(small)
+    assert shuffled == [20, 10, 20, 10]  # the halves, then the order, in each of two passes
+    split = learner.current.task.train
+    everything = split.images[learner._halves(20)[1]].flatten(1).sum(1).sort()[0]
+    for one, two in (seen[:2], seen[2:]):
+        torch.testing.assert_close(torch.cat([one, two]).flatten(1).sum(1).sort()[0], everything)
+    assert not torch.equal(seen[0], seen[2])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

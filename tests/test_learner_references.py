@@ -1,7 +1,12 @@
 """Fine-tuning, EWC and joint training: the field's reference points."""
 
 import torch
-from small_stream import run, same, spec_of, stream
+from small_stream import environment, run, same, spec_of, stream
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lasem_core.api import make_learner
+from lasem_core.learners.ewc import FISHER_CHUNK
+from lasem_core.training import context_of
 
 EPOCHS = 40
 
@@ -47,6 +52,25 @@ def test_fisher_is_the_mean_squared_gradient_of_the_log_likelihood():
         logits = network.logits(network.features(image[None], learner._trie(learner.space.configs)))[0, 0]
         squares += torch.autograd.grad(logits.log_softmax(0)[label], weight)[0] ** 2
     torch.testing.assert_close(learner.fisher[2], squares.detach() / len(split), rtol=1e-4, atol=1e-9)
+
+
+class Convolutions(TorchDispatchMode):
+    n = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.n += "convolution" in function.overloadpacket.__name__
+        return function(*args, **(kwargs or {}))
+
+
+def test_fisher_takes_many_images_together():
+    calls = []
+    for n in (FISHER_CHUNK // 2, FISHER_CHUNK):
+        learner, tasks = make_learner(environment(spec_of("ewc"))), stream(n_tasks=1, n=n)
+        learner.begin_task(context_of(learner.env, tasks, 0))
+        with Convolutions() as counted:
+            learner._estimate_fisher()
+        calls.append(counted.n)
+    assert calls[0] == calls[1] > 0
 
 
 def test_the_gradient_is_that_of_the_sum_of_quadratic_penalties():

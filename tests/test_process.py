@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
+from lasem_core.parallel import ProcessMap
 from lasem_core.process import flushes_denormals, settings
 from lasem_core.spec import RunSpec
 
@@ -28,6 +30,33 @@ def test_a_run_has_the_threads_it_asks_for():
     with settings(RunSpec(threads=before + 1)):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def precisions():
+    """How CUDA would multiply float32: convolutions, matrix products, and whether the older names are of one mind."""
+    backends = torch.backends
+    return backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision, backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("matrix_products", ["highest", "high"])
+def test_a_run_multiplies_float32_as_it_is_and_leaves_the_process_as_it_was(matrix_products):
+    torch.set_float32_matmul_precision(matrix_products)
+    try:
+        before = precisions(), torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+        assert before[0][0] == "tf32"  # torch's default
+        with settings(RunSpec()):
+            assert precisions() == ("ieee", "ieee", False)
+        assert (precisions(), torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_so_do_the_processes_of_a_run():
+    assert list(ProcessMap(2, 1)(_arithmetic, [0])) == [(("ieee", "ieee", False), True)]
+
+
+def _arithmetic(_):
+    return precisions(), flushes_denormals()
 
 
 WATCHED = """

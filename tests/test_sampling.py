@@ -4,11 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_stream import Memory, Stopped, results, run, same, spec_of, stream
+from small_stream import CPU, Memory, Stopped, results, run, same, spec_of, stream
 from test_learners import batches, context, learner_for, run_task
 from test_network import data, small_network
 
-from lasem_core.em import CountPrior, e_step, m_step
+from lasem_core.em import Active, CountPrior, e_step, m_step
+from lasem_core.network import Trie
 from lasem_core.sampling import Proposal, systematic_counts
 from lasem_core.spec import EMSpec
 
@@ -27,6 +28,13 @@ def test_counts_are_unbiased_and_neighbours_of_their_mean(expected):
     torch.testing.assert_close(counts.var(0, correction=0), expected.frac() * (1 - expected.frac()), rtol=0, atol=5e-3)
 
 
+def plans(space):
+    """As the learner makes them: the configurations of the trie `space` at some positions."""
+    return lambda positions: Active(
+        Trie.build([space.configs[p] for p in positions], CPU, space.bits.dtype), torch.tensor(positions)
+    )
+
+
 def gradient(network, trie, weights):
     loss = m_step(network, trie, network.features(data().images, trie), weights, data(), 0)
     gradients = torch.autograd.grad(loss, network.parameters(), allow_unused=True)
@@ -39,7 +47,7 @@ def gradients(base, samples, n=DRAWS):
     network, trie = small_network(base)
     exact = e_step(network, trie, CountPrior(torch.ones(16, dtype=F64)), data(), "joint")
     proposal = Proposal.build(exact, HEAD, EMSpec(prune_samples=samples))
-    draws = [proposal.draw(trie, ("draw", i)) for i in range(n)]
+    draws = [proposal.draw(plans(trie), ("draw", i)) for i in range(n)]
     drawn = [gradient(network, draw.trie, draw.weights(draw.restrict(exact))) for draw in draws]
     head = torch.zeros_like(exact).index_copy(0, torch.tensor(HEAD), exact[list(HEAD)] / exact[list(HEAD)].sum())
     return gradient(network, trie, exact), torch.stack(drawn), gradient(network, trie, head)
@@ -64,7 +72,7 @@ def test_the_recorded_variance_is_that_of_the_weights():
     proposal, (_, trie) = Proposal.build(carried, (15,), EMSpec(prune_samples=3)), small_network("hps")
     weights = torch.zeros(4000, 16, dtype=F64)
     for i in range(4000):
-        drawn = proposal.draw(trie, (i,))
+        drawn = proposal.draw(plans(trie), (i,))
         weights[i, drawn.positions] = drawn.weights(drawn.restrict(carried))
     torch.testing.assert_close(weights.mean(0), carried, rtol=0, atol=0.01)
     assert float(weights.var(0).sum()) == pytest.approx(proposal.variance, rel=0.05)

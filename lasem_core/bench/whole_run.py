@@ -39,7 +39,7 @@ class _Trainee:
         stream = datasets.load_stream(spec, data)
         self.env = Environment(spec, stream.image_shape, resolve_device(spec))
         self.learner: Learner = make_learner(self.env)
-        self.context: TaskContext = context_of(self.env, stream, 0)
+        self.context: TaskContext = context_of(self.env, stream.to(self.env.device), 0)
         self.learner.begin_task(self.context)
         self.ms: list[float] = []
 

@@ -82,20 +82,32 @@ class Apd(GradientLearner):
     def _open(self, context: TaskContext) -> None:
         super()._open(context)
         with torch.no_grad():  # theta* follows from what is stored: it needs no memory between tasks
-            self.targets = [[self.theta(n, p) for p in range(self.arch.depth)] for n in self._earlier()]
+            earlier, layers = self._earlier(), range(self.arch.depth)
+            self.targets = [self._filters(self._stack("tau", earlier, p), p) for p in layers] if earlier else []
 
     def penalty(self) -> Tensor:
-        taus = [group["tau"] for group in self.own[self.current.number]]
+        """Over all tasks of a layer at once: the calls do not grow with the tasks."""
         if not self.original:
+            taus = [group["tau"] for group in self.own[self.current.number]]
             return self.spec.apd.l1 * torch.stack([tau.abs().mean() for tau in taus]).mean()
-        taus += [group["tau"] for n in self._earlier() for group in self.own[n]]
-        sparsity = self.spec.apd.l1 * torch.stack([tau.abs().sum() for tau in taus]).sum()
-        drifts = [
-            (target - self.theta(n, position)).square().sum()
-            for n, targets in zip(self._earlier(), self.targets, strict=True)
-            for position, target in enumerate(targets)
-        ]
-        return sparsity + self.spec.apd.anchor * torch.stack(drifts).sum() if drifts else sparsity
+        terms = []
+        for position in range(self.arch.depth):
+            taus = self._stack("tau", [*self._earlier(), self.current.number], position)
+            terms.append(self.spec.apd.l1 * taus.abs().sum())
+            if self.targets:
+                drift = self.targets[position] - self._filters(taus[:-1], position)
+                terms.append(self.spec.apd.anchor * drift.square().sum())
+        return torch.stack(terms).sum()
+
+    def _stack(self, name: str, numbers: list[int], position: int) -> Tensor:
+        return torch.stack([self.own[n][position][name] for n in numbers])  # (T, ...)
+
+    def _filters(self, taus: Tensor, position: int) -> Tensor:
+        """sigma * M_i + tau_i of a layer for the earlier tasks, (T, C_out, C_in, k, k).
+
+        What they share locally is missing: it does not change within a task, so no drift sees it.
+        """
+        return self.shared[position]["weight"] * self._stack("mask", self._earlier(), position).sigmoid() + taus
 
     @torch.no_grad()
     def end_task(self) -> None:

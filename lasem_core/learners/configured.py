@@ -25,6 +25,8 @@ from lasem_core.optim import RMSProp
 from lasem_core.pruning import RULES
 from lasem_core.transfer import Initializer, Tensors
 
+KEPT_PLANS = 256  # of the configurations that pruning evaluates; `sampled` draws ever new sets of them
+
 
 class ConfiguredLearner(Learner):
     """A learner whose tasks each end in one transfer configuration."""
@@ -94,8 +96,11 @@ class ConfiguredLearner(Learner):
         if positions is None:
             return Active(self.trie)
         if positions not in self._active:
-            trie = self._trie([self.configs_trained[p] for p in positions])
-            self._active[positions] = Active(trie, torch.tensor(positions).to(self.env.device))
+            if len(self._active) == KEPT_PLANS:
+                del self._active[next(iter(self._active))]
+            configs = [self.configs_trained[p] for p in positions]
+            trie = Trie.build(configs, self.env.device, self.env.dtype)
+            self._active[positions] = Active(trie, torch.searchsorted(self.trie.index, trie.index))
         return self._active[positions]
 
     def _exact_posterior(self, batch: Batch) -> Tensor:
@@ -109,8 +114,8 @@ class ConfiguredLearner(Learner):
         self.trace.add(step)
 
     def end_epoch(self) -> EpochReport:
-        self._in_use = None
-        report = self.trace.report(str(self.in_use))
+        report = self.trace.report(self.prior.counts)
+        self._in_use = TransferConfig.parse(report.config, self.arch.depth)
         report.extra = self.pruning.report()
         return report
 

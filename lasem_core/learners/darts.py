@@ -31,6 +31,7 @@ from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.learners.gradient import activate, convolve, dropout, flat
 from lasem_core.network import TaskNetwork
 from lasem_core.optim import RMSProp
+from lasem_core.transfers import fetch
 
 
 def mixed_logits(network: TaskNetwork, images: Tensor, mixture: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
@@ -73,6 +74,7 @@ class Darts(ConfiguredLearner):
         self.fixed = fixed.to(self.env.device, self.env.dtype)  # (d, 2)
         self.weights = self._weight_optimizer([t.requires_grad_(True) for t in self.network.parameters()])
         self.alpha_optimizer = self._alpha_optimizer(self.alphas.requires_grad_(True))
+        self._held_out: tuple[int, Tensor] | None = None
         self._start_epoch()
 
     def _weight_optimizer(self, parameters: list[Tensor]) -> Sgd | RMSProp:
@@ -121,8 +123,9 @@ class Darts(ConfiguredLearner):
         """SGD's rate falls along a cosine over the task's steps; RMSProp takes the run's."""
         if self.spec.darts.weight_optimizer != "sgd":
             return batch.lr
-        size = self.spec.optim.batch_size
-        total = self.current.epochs * max(1, len(self.train_index(len(self.current.task.train))) // size)
+        n = len(self.current.task.train)
+        n -= n // 2 if self._holds_out else 0
+        total = self.current.epochs * max(1, n // self.spec.optim.batch_size)
         return self.spec.darts.weight_lr * 0.5 * (1 + math.cos(math.pi * self.steps / total))
 
     def _alpha_gradient(self, batch: Batch) -> Tensor:
@@ -171,19 +174,24 @@ class Darts(ConfiguredLearner):
     def _held_out_batch(self, batch: Batch) -> Batch:
         """The next mini-batch of the held-out half, reshuffled at each pass through it."""
         split, size = self.current.task.train, len(batch.labels)
-        index = self._halves(len(split))[1] if len(split) > 1 else super().train_index(1)
-        passed, place = divmod(self.steps, max(1, len(index) // size))
-        key = keyed_random.key(self.spec.seed, "held-out order", self.current.visit, passed)
-        order = keyed_random.permutation(key, len(index), self.env.device)
-        images, labels = split.batch(index[order[place * size : (place + 1) * size]])
+        passed, place = divmod(self.steps, max(1, len(split) // 2 // size))
+        if self._held_out is None or self._held_out[0] != passed:
+            self._held_out = passed, self._held_out_order(passed)
+        images, labels = split.batch(self._held_out[1][place * size : (place + 1) * size])
         return Batch(images, labels, batch.lr, batch.key)
 
+    def _held_out_order(self, passed: int) -> Tensor:
+        n = len(self.current.task.train)
+        index = self._halves(n)[1] if n > 1 else super().train_index(1)
+        key = keyed_random.key(self.spec.seed, "held-out order", self.current.visit, passed)
+        return index[keyed_random.permutation(key, len(index), self.env.device)]
+
     def end_epoch(self) -> EpochReport:
+        n, alphas = max(self.n_steps, 1), self.alphas.detach()[self.group_of]
+        loss, own, shared, shares = fetch([self.loss_sum[None], *alphas.unbind(1), self.mixture_sum[:, 1] / n])
         if self.searching:
-            bits = (self.alphas[:, 1] > self.alphas[:, 0])[self.group_of].tolist()
-            self._in_use = TransferConfig(tuple(bits))
-        shares = (self.mixture_sum[:, 1] / max(self.n_steps, 1)).tolist()
-        report = EpochReport(float(self.loss_sum) / max(self.n_steps, 1), str(self.in_use), shares)
+            self._in_use = TransferConfig(tuple(s > o for o, s in zip(own, shared, strict=True)))
+        report = EpochReport(loss[0] / n, str(self.in_use), shares)
         if self.searching:
             self._add_masses(report)
         self._start_epoch()

@@ -9,14 +9,18 @@ sum_i F_i (theta - theta*_i)^2 = F (theta - c)^2 + constant, with F = sum_i F_i 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import grad, vmap
 
 from lasem_core.em import log_true_class
 from lasem_core.learners.base import Environment
 from lasem_core.learners.fine_tune import FineTune
+
+FISHER_CHUNK = 16  # images whose gradients are held at once
 
 
 class Ewc(FineTune):
@@ -46,16 +50,25 @@ class Ewc(FineTune):
         ]
         super().end_task()
 
+    @torch.no_grad()
     def _estimate_fisher(self) -> list[Tensor]:
         """Mean over the task's training images of the squared gradient of log p(y | x), per shared tensor."""
         split, shared = self.current.task.train, self.shared_tensors()
-        sums = [torch.zeros_like(tensor, requires_grad=False) for tensor in shared]
-        for index in torch.arange(len(split), device=self.env.device).split(1):
-            images, labels = split.batch(index)
-            logits = self.network.logits(self.network.features(images, self.trie))
-            gradients = torch.autograd.grad(log_true_class(logits, labels).sum(), shared)
-            torch._foreach_addcmul_(sums, gradients, gradients)
+        here = [tensor.detach() for tensor in shared]
+        sums = [torch.zeros_like(tensor) for tensor in here]
+        one_by_one = vmap(grad(self._log_likelihood), in_dims=(None, 0, 0))
+        for index in torch.arange(len(split), device=self.env.device).split(FISHER_CHUNK):
+            gradients = one_by_one(here, *split.batch(index))
+            torch._foreach_add_(sums, [gradient.square().sum(0) for gradient in gradients])
         return list(torch._foreach_div(sums, len(split)))
+
+    def _log_likelihood(self, shared: list[Tensor], image: Tensor, label: Tensor) -> Tensor:
+        """log p(y | x) of one image (C, H, W) as a function of the shared tensors."""
+        tensors = iter(shared)
+        groups = [{name: next(tensors) for name in group} for group in self.shared]
+        network = replace(self.network, shared=groups)
+        logits = network.logits(network.features(image[None], self.trie))
+        return log_true_class(logits, label[None]).sum()
 
     def stored_tensors(self) -> dict[str, list[Tensor]]:
         stored = super().stored_tensors()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lasem_core.em import Step
 from lasem_core.learners.base import EpochReport
+from lasem_core.transfers import fetch
 
 FIRST_STEPS = 200  # mini-batches of a task whose posteriors are kept one by one
 NOTHING = 1e-30  # what is less has no digits: sums of weights that processors may, or may not, flush to zero
@@ -42,20 +43,18 @@ class PosteriorTrace:
         self.n += 1
         self.steps += 1
 
-    def report(self, config: str) -> EpochReport:
-        """Close the epoch."""
+    def report(self, counts: Tensor) -> EpochReport:
+        """Close the epoch, waiting for the device once; `counts` (C,) decide the configuration in use."""
         n, first = max(self.n, 1), self.steps - self.n
-        mean = self.total / n
-        loss, entropy, max_weight = (self.sums / n).tolist()
-        rows = [(first + i, self._named(weights)) for i, weights in enumerate(self.kept)]
-        transfer = [_digits(frequency) for frequency in (mean @ self.bits).tolist()]
-        report = EpochReport(loss, config, transfer, _digits(entropy), max_weight,
-                             [*rows, (None, self._named(mean))])  # fmt: skip
+        mean, in_use = self.total / n, counts.argmax().to(self.total.dtype)
+        gathered = [in_use[None], self.sums / n, mean @ self.bits, *self.kept, mean]
+        (position,), sums, transfer, *weights = fetch(gathered)
+        steps = [*range(first, first + len(self.kept)), None]
+        rows = [(step, dict(zip(self.names, row, strict=True))) for step, row in zip(steps, weights, strict=True)]
+        transfer = [_digits(frequency) for frequency in transfer]
+        report = EpochReport(sums[0], self.names[int(position)], transfer, _digits(sums[1]), sums[2], rows)
         self._start_epoch()
         return report
-
-    def _named(self, weights: Tensor) -> dict[str, float]:
-        return dict(zip(self.names, weights.tolist(), strict=True))
 
 
 def _digits(value: float) -> float:
