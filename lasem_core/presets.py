@@ -86,6 +86,22 @@ _RELEASED: dict[str, Any] = {
     "stream": {"images": "shared"},
 }
 
+# released code, items 56 and 59; DEN's are what is passed to a stub
+_RELEASED_BY_METHOD: dict[str, dict[str, Any]] = {
+    "progressive": {"progressive": {"compression": 1}},
+    "den": {
+        "den": {
+            "expansion": 32,
+            "l1": 1e-6,
+            "l2": 0.01,
+            "group_lasso": 0.8,
+            "drift": 0.5,
+            "loss_threshold": 0.01,
+            "sparsity_threshold": 0.01,
+        }
+    },
+}
+
 # released code, items 26, 33, 38, 52-54: what the released code does on one data set only
 _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
     "cifar100": {
@@ -139,10 +155,14 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
 
 SEEDS = {"smoke": {"*": 1}, "quick": {"cifar100": 3, "planted": 3, "digits": 3, "*": 2}, "paper": {"*": 5}}
 
+# docs/baselines.md says why not those of released code, item 59
+_DEN = {"l1": 0.15, "group_lasso": 0.25, "loss_threshold": 0.5, "sparsity_threshold": 0.1}
+
 _METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
     "static": {"config": "all"},
     "fixed-posterior": {"config": "top2"},
-    **{m: {"base": "none"} for m in ("single-task", "progressive", "den", "apd", "joint", "fine-tune", "ewc")},
+    "den": {"base": "none", "den": _DEN},
+    **{m: {"base": "none"} for m in ("single-task", "progressive", "apd", "joint", "fine-tune", "ewc")},
 }
 
 
@@ -156,13 +176,15 @@ def resolve(dataset: str, method: str, base: str, preset: str, profile: str) -> 
     scale = PROFILES.get(profile, {"*": {}})
     layers = [DATASETS.get(dataset, {}), _METHOD_DEFAULTS.get(method, {})]
     if preset == "released":
-        layers += [_RELEASED, _RELEASED_BY_DATASET.get(dataset, {})]
+        layers += [_RELEASED, _RELEASED_BY_METHOD.get(method, {}), _RELEASED_BY_DATASET.get(dataset, {})]
         if dataset in ("caltech101", "office-home-incremental"):
             layers.append(_RELEASED_BY_DATASET["office-home"])
         if (dataset, base) == ("stl10", "tf"):
             layers.append({"model": {"head": (128,)}})  # released code, item 33
         if method == "fixed-posterior":
             layers.append({"config": "top1"})  # released code, item 17
+        if (dataset, method) == ("cifar100", "den"):
+            layers.append({"model": {"head": (128,)}, "den": {"expansion": 16}})  # released code, item 59
     layers.append(scale.get(dataset, scale["*"]))
     resolved: dict[str, Any] = {}
     for layer in layers:

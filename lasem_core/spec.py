@@ -199,15 +199,16 @@ class ProgressiveSpec(Part):
 
 
 class DenSpec(Part):
-    """Dynamically Expandable Networks (Yoon et al. 2018); released code, item 59."""
+    """Dynamically Expandable Networks (Yoon et al. 2018): class defaults are those of released code, item 59; those
+    of preset `paper` stand in `presets.py`."""
 
-    expansion: Positive = 32
-    l1: Rate = 1e-6
+    expansion: Positive = 32  # units per layer
+    l1: Rate = 1e-6  # sparsity of connections: RMS lost at a step, as a share of the layer's RMS step
     l2: Rate = 0.01
-    group_lasso: Rate = 0.8
+    group_lasso: Rate = 0.8  # of a new unit's incoming weights, likewise
     drift: Rate = 0.5
-    loss_threshold: Rate = 0.01
-    sparsity_threshold: Rate = 0.01  # weights up to this size count as zero
+    loss_threshold: Rate = 0.01  # training loss without dropout above which units are added
+    sparsity_threshold: Rate = 0.01  # up to this share of its layer's largest a connection or new unit counts as zero
     split_threshold: Rate = 0.05  # L2 drift of a unit's incoming weights, the original's value
     # shares of a task's epochs: head alone, selective retraining, expansion, after the split
     phases: Annotated[tuple[Rate, Rate, Rate, Rate], BeforeValidator(_split_commas)] = (0.1, 0.3, 0.3, 0.3)

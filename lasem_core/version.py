@@ -41,6 +41,10 @@ CHANGES = (
         "earlier tasks' counts are a belief and no longer votes",
         lambda spec: spec["method"] == "lasem" and spec["em"]["prior"] == "history",
     ),
+    Change(
+        "DEN's proximal steps are shares of RMSProp's step, and its decision to grow reads the loss without dropout",
+        lambda spec: spec["method"] == "den",
+    ),
     Change("configurations come by task number; forward transfer counts first visits only", _out_of_turn),
 )
 """Added to whenever a change makes any existing specification produce other numbers (another order of random draws,

@@ -1,8 +1,11 @@
 """DEN: the phases, and what time stamps protect."""
 
+import math
+
 import pytest
 import torch
-from small_stream import environment, run, spec_of, stream
+import torch.nn.functional as F
+from small_stream import Memory, Stopped, environment, results, run, same, spec_of, stream
 
 from lasem_core.api import make_learner
 from lasem_core.em import Batch
@@ -21,11 +24,13 @@ def in_second_task(**den):
     return learner, tasks
 
 
-def train(learner, tasks, epochs):
+def train(learner, tasks, epochs, steps=1):
     images, labels = tasks.tasks[1].train.batch(torch.arange(20))
     for _ in range(epochs):
-        learner.train_step(Batch(images, labels, 0.01, (0, 1, learner.epoch)))
-        learner.end_epoch()
+        for step in range(steps):
+            learner.train_step(Batch(images, labels, 0.01, (0, 1, learner.epoch, step)))
+        report = learner.end_epoch()
+    return report
 
 
 def test_units_that_are_not_retrained_predict_as_before(monkeypatch):
@@ -69,13 +74,66 @@ def test_a_small_loss_needs_no_new_units():
     assert learner.units == learner.sizes[0]
 
 
+@pytest.mark.parametrize(("above", "grows"), [(-1e-3, True), (1e-3, False)])
+def test_growth_is_decided_once_by_the_training_loss_without_dropout(above, grows):
+    learner, tasks = in_second_task()
+    train(learner, tasks, 3)
+    images, labels = tasks.tasks[1].train.batch(torch.arange(20))
+    learner.train_step(Batch(images, labels, 0.01, (0, 1, 3)))
+    expected = float(F.cross_entropy(learner.predict(1, images), labels))
+    learner, tasks = in_second_task(loss_threshold=expected + above)
+    extra = train(learner, tasks, 4).extra
+    assert extra["fit_loss"] == pytest.approx(expected)
+    assert (learner.phase == "expand") == grows
+    assert train(learner, tasks, 2).extra["fit_loss"] == extra["fit_loss"]
+    assert (learner.phase == "expand") == grows
+
+
 def test_expansion_adds_units_that_the_group_lasso_can_take_back():
-    learner, tasks = in_second_task(split_threshold=1e9, expansion=5)
-    train(learner, tasks, 4)
+    learner, tasks = in_second_task(split_threshold=1e9, expansion=5, loss_threshold=0.0)
+    assert train(learner, tasks, 4).extra["added"] == 15
     assert learner.units == [n + 5 for n in learner.sizes[0]]
-    learner, tasks = in_second_task(split_threshold=1e9, expansion=5, group_lasso=1e6)
-    train(learner, tasks, 10)
+    learner, tasks = in_second_task(split_threshold=1e9, expansion=5, group_lasso=1e6, loss_threshold=0.0)
+    assert train(learner, tasks, 10).extra["added"] == 0
     assert learner.units == learner.sizes[0]
+
+
+def last_row(l1):
+    den = {"l1": l1, "group_lasso": 0.3, "loss_threshold": 0.0, "expansion": 8}
+    model = {"channels": (12, 12, 12)}
+    learner, life = run(spec_of("den", epochs=40, optim={"start": 1e-4}, den=den, model=model), stream(n_tasks=2))
+    row = life.visits[1].history[-1]
+    assert row["added"] + row["split"] == sum(learner.sizes[1]) - 36
+    return row
+
+
+def test_sparse_penalties_select_and_drop_within_a_task():
+    row = last_row(l1=0.3)
+    assert 0 < row["reached"] < 36
+    assert 0 < row["added"] < 24
+    assert row["split"] > 0
+    assert last_row(l1=0.0)["reached"] == 36
+
+
+def test_a_checkpoint_in_any_phase_gives_the_same_run():
+    den = {"l1": 0.1, "loss_threshold": 0.0, "split_threshold": 0.0}
+    spec, tasks = spec_of("den", epochs=10, optim={"start": 1e-4}, den=den), stream(n_tasks=2)
+    memory = Memory()
+    learner, life = run(spec, tasks, memory)
+    assert life.visits[1].history[-1]["split"] > 0 < life.visits[1].history[5]["added"]
+    for stop in range(13, memory.offers):
+        cut = Memory(stop_at=stop)
+        with pytest.raises(Stopped):
+            run(spec, tasks, cut)
+        resumed, again = run(spec, tasks, Memory(cut.state))
+        assert same(results(life), results(again)) and same(learner.state_dict(), resumed.state_dict())
+
+
+def test_a_first_task_reports_no_selection():
+    _, life = run(spec_of("den"), stream(n_tasks=1))
+    last = life.visits[0].history[-1]
+    assert math.isnan(last["reached"]) and math.isnan(last["fit_loss"])
+    assert last["added"] == last["split"] == 0
 
 
 def test_only_connections_of_new_units_are_trained_after_expansion():
@@ -155,8 +213,24 @@ def test_a_revisit_trains_the_head_only():
 
 
 @pytest.mark.parametrize("amount", [0.1, 10.0])
-def test_shrinking_groups_is_the_proximal_step_of_their_norm(amount):
-    weight = torch.randn(3, 2, 1, 1, dtype=F64, generator=torch.Generator().manual_seed(0))
-    norms = weight.flatten(1).norm(dim=1)
-    surgery.shrink_groups(weight, amount)
-    torch.testing.assert_close(weight.flatten(1).norm(dim=1), (norms - amount).clamp(min=0))
+def test_shrinking_takes_the_amount_from_the_root_mean_square_of_a_group(amount):
+    weight = torch.randn(3, 2, 3, 3, dtype=F64, generator=torch.Generator().manual_seed(0))
+    before, direction = weight.square().mean((2, 3)).sqrt(), F.normalize(weight.flatten(2), dim=2)
+    surgery.shrink(weight, amount, (2, 3))
+    torch.testing.assert_close(weight.square().mean((2, 3)).sqrt(), (before - amount).clamp(min=0))
+    if amount < 1:
+        torch.testing.assert_close(F.normalize(weight.flatten(2), dim=2), direction)
+
+
+def test_shrinking_single_entries_is_the_proximal_step_of_the_l1_norm():
+    weight = torch.tensor([[0.3], [-0.3], [0.05]], dtype=F64)[..., None, None]
+    surgery.shrink(weight, 0.1, (2, 3))
+    torch.testing.assert_close(weight.flatten(), torch.tensor([0.2, -0.2, 0.0], dtype=F64))
+
+
+def test_connections_below_a_share_of_the_largest_count_as_zero():
+    layers, head = tiny()
+    head[0]["weight"].view(2, 3, 4)[:, 1] *= 1e-3
+    layers[1]["weight"][[0, 2], 1] *= 1e-3
+    assert [r.tolist() for r in surgery.walk_back(layers, head, 0.01)] == [[True, False], [True, False, True]]
+    assert [int(r.sum()) for r in surgery.walk_back(layers, head, 1e-6)] == [2, 3]

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from lasem_core.errors import LasemError
 from lasem_core.presets import seeds
-from lasem_core.spec import Dataset, RunSpec, build_spec, choices
+from lasem_core.spec import Dataset, DenSpec, ProgressiveSpec, RunSpec, build_spec, choices
 
 
 def test_presets_are_the_table_of_switches():
@@ -17,6 +17,21 @@ def test_presets_are_the_table_of_switches():
     assert released.model.kb_channels == (16, 24, 32, 36) and paper.model.kb_channels is None
     assert (paper.stream.images, released.stream.images) == ("per-seed", "shared")
     assert (paper.stream.normalisation, released.stream.normalisation) == ("train", "split")
+
+
+def test_released_baselines_follow_items_56_and_59():
+    assert RunSpec(method="progressive", base="none").progressive.compression == 2
+    assert RunSpec(method="progressive", base="none", preset="released").progressive.compression == 1
+    cifar, office = (RunSpec(dataset=d, method="den", preset="released") for d in ("cifar100", "office-home"))
+    assert (cifar.model.head, cifar.den.expansion, office.den.expansion) == ((128,), 16, 32)
+    assert (office.den.l1, office.den.group_lasso, office.den.loss_threshold) == (1e-6, 0.8, 0.01)
+    paper = RunSpec(dataset="cifar100", method="den")
+    assert (paper.model.head, paper.den.expansion) == ((64,), 32)
+
+
+def test_released_baselines_leave_other_methods_alone():
+    spec = RunSpec(dataset="cifar100", preset="released")
+    assert (spec.model.head, spec.den, spec.progressive) == ((64,), DenSpec(), ProgressiveSpec())
 
 
 @pytest.mark.parametrize("dataset", choices(Dataset))

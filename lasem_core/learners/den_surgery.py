@@ -17,28 +17,41 @@ from lasem_core.transfer import Initializer, Tensors
 Layers = Sequence[Tensors]
 
 
-def soft_threshold(weight: Tensor, amount: float) -> None:
-    """The proximal step of the L1 norm, in place."""
-    weight.copy_(weight.sign() * (weight.abs() - amount).clamp(min=0))
+def shrink(weight: Tensor, amount: float | Tensor, within: tuple[int, ...]) -> None:
+    """The proximal step of the group lasso, in place; a group = the entries along the dimensions `within`.
+
+    A group's root mean square falls by `amount`, to zero at least: groups of one entry make it the L1 norm's step.
+    """
+    size = root_mean_square(weight, within).clamp(min=torch.finfo(weight.dtype).tiny)
+    weight.mul_((1 - amount / size).clamp(min=0))
 
 
-def shrink_groups(weight: Tensor, amount: float) -> None:
-    """The proximal step of the group lasso, a group = a unit's incoming weights, in place."""
-    norm = weight.flatten(1).norm(dim=1).clamp(min=torch.finfo(weight.dtype).tiny)
-    weight.mul_((1 - amount / norm).clamp(min=0)[:, None, None, None])
+def root_mean_square(weight: Tensor, within: tuple[int, ...] | None = None) -> Tensor:
+    """Over the dimensions `within` (None: all), which stay with size one."""
+    return weight.square().mean(within, keepdim=True).sqrt()
+
+
+def head_connections(head: Layers, n_units: int) -> Tensor:
+    """A view (width, n_units, H * W) of the head's first weight, without graph: a unit's connection is [:, unit]."""
+    return head[0]["weight"].detach().view(-1, n_units, head[0]["weight"].shape[1] // n_units)
 
 
 def walk_back(layers: Layers, head: Layers, threshold: float) -> list[Tensor]:
-    """Units per layer, (N_l,) bool, that the logits depend on through weights above `threshold`."""
-    reached = torch.ones(len(head[-1]["bias"]), dtype=torch.bool, device=head[-1]["bias"].device)
-    for group in reversed(head):
-        reached = _sources(group["weight"].abs() > threshold, reached)
-    reached = reached.view(len(layers[-1]["bias"]), -1).any(1)  # (N_L,)
+    """Units per layer, (N_l,) bool, that the head depends on.
+
+    A connection, unit to head or unit to unit, counts if its root mean square exceeds `threshold` times the
+    largest of its layer.
+    """
+    reached = _large(root_mean_square(head_connections(head, len(layers[-1]["bias"])), (0, 2)).flatten(), threshold)
     units = [reached]
     for layer in reversed(layers[1:]):
-        reached = _sources(layer["weight"].abs().amax((2, 3)) > threshold, reached)
+        reached = _sources(_large(root_mean_square(layer["weight"], (2, 3))[..., 0, 0], threshold), reached)
         units.insert(0, reached)
     return units
+
+
+def _large(sizes: Tensor, threshold: float) -> Tensor:
+    return sizes > threshold * sizes.max()
 
 
 def _sources(connected: Tensor, targets: Tensor) -> Tensor:
@@ -85,9 +98,9 @@ def expand(layers: Layers, head: Layers, k: int, init: Initializer) -> None:
 
 
 def drop_useless(layers: Layers, head: Layers, before: Layers, threshold: float) -> None:
-    """Remove this task's units whose incoming weights are all at most `threshold` in size."""
+    """Remove this task's units whose incoming weights are at most `threshold` times the largest unit's (in RMS)."""
     for position, (layer, old) in enumerate(zip(layers, before, strict=True)):
-        useful = layer["weight"].abs().amax((1, 2, 3)) > threshold
+        useful = _large(root_mean_square(layer["weight"], (1, 2, 3)).flatten(), threshold)
         useful[: len(old["bias"])] = True
         above = layers[position + 1] if position + 1 < len(layers) else head[0]
         _select_inputs(above, useful)
