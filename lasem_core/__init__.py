@@ -5,16 +5,16 @@ A run specification goes in, a run record comes out; every figure, table and wid
 
 from typing import TYPE_CHECKING, Any
 
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.common.errors import LasemError
+from lasem_core.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
-    from lasem_core.api import load_learner, train
-    from lasem_core.store import RunRecord, RunStore
+    from lasem_core.runs.run import load_learner, train
+    from lasem_core.runs.store import RunRecord, RunStore
 
 __all__ = ["LasemError", "RunRecord", "RunSpec", "RunStore", "load_learner", "train"]
 
-_LAZY = {"train": "api", "load_learner": "api", "RunStore": "store", "RunRecord": "store"}
+_LAZY = {"train": "run", "load_learner": "run", "RunStore": "store", "RunRecord": "store"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +23,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lasem_core' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(f"lasem_core.{_LAZY[name]}"), name)
+    return getattr(import_module(f"lasem_core.runs.{_LAZY[name]}"), name)

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from lasem_core import keyed_random
-from lasem_core.network import TaskNetwork, Trie
-from lasem_core.optim import RMSProp
+from lasem_core.common import keyed_random
+from lasem_core.model.network import TaskNetwork, Trie
+from lasem_core.model.optim import RMSProp
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lasem_core.data.stream import Split
-from lasem_core.learners.base import Learner
+from lasem_core.learners.protocol import Learner
 
 CHUNK = 500  # images per forward pass without gradients
 

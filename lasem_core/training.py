@@ -22,14 +22,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lasem_core import keyed_random
+from lasem_core.common import keyed_random
+from lasem_core.common.errors import Diverged
 from lasem_core.data.stream import Task, TaskStream
 from lasem_core.em import Batch
-from lasem_core.errors import Diverged
 from lasem_core.evaluation import accuracy
-from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
-from lasem_core.optim import learning_rate
-from lasem_core.spec import RunSpec
+from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
+from lasem_core.model.optim import learning_rate
+from lasem_core.spec.run_spec import RunSpec
 
 # what else than the learning rate can make a method diverge
 STRENGTHS = {"ewc": ("ewc.strength",), "apd": ("apd.anchor",), "den": ("den.l2", "den.drift")}

@@ -12,4 +12,5 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests may import each other's 
 # under pytest alone, the shapes in the signatures of the algorithm are checked at every call
 from jaxtyping import install_import_hook
 
-install_import_hook([f"lasem_core.{module}" for module in ("em", "network", "sampling")], "beartype.beartype")
+_CHECKED = ("em", "model.network", "learners.sampling")
+install_import_hook([f"lasem_core.{module}" for module in _CHECKED], "beartype.beartype")

@@ -16,7 +16,7 @@ os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPL
 
 
 def main(names: list[str]) -> int:
-    from lasem_core.reproduce import NOTEBOOKS, execute
+    from lasem_core.views.reproduce import NOTEBOOKS, execute
 
     os.chdir(ROOT)  # kernels start where this program is
     sources = [NOTEBOOKS / f"{name}.ipynb" for name in names] or sorted(NOTEBOOKS.glob("*.ipynb"))

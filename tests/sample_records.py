@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from lasem_core.record import RunRecord
-from lasem_core.spec import RunSpec
+from lasem_core.runs.record import RunRecord
+from lasem_core.spec.run_spec import RunSpec
 
 
 def record(run_id, peak=0.4, forgetting=0.9, configs=("0111", "0101", "0111"), title=None, seconds=10.0, **spec):

@@ -4,12 +4,12 @@ import copy
 
 import torch
 
-from lasem_core.api import make_learner
-from lasem_core.consistency import SHARING_METHODS
 from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.learners import METHODS, Environment
-from lasem_core.progress import Silent
-from lasem_core.spec import RunSpec
+from lasem_core.runs.progress import Silent
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.consistency import SHARING_METHODS
+from lasem_core.spec.run_spec import RunSpec
 from lasem_core.training import lifelong
 
 MODEL = {

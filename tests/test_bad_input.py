@@ -2,17 +2,17 @@
 
 import pytest
 
-from lasem_core.api import run_id_of, train
 from lasem_core.cli import app, exit_status, main
-from lasem_core.configs import ConfigSpace, parse_groups
-from lasem_core.consistency import SHARING_METHODS
-from lasem_core.effects import READERS
-from lasem_core.errors import Diverged
+from lasem_core.common.errors import Diverged
 from lasem_core.learners import METHODS
-from lasem_core.presets import resolve
-from lasem_core.progress import Silent
-from lasem_core.spec import Dataset, RunSpec, build_spec, choices
-from lasem_core.store import RunStore
+from lasem_core.runs.progress import Silent
+from lasem_core.runs.run import run_id_of, train
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.configs import ConfigSpace, parse_groups
+from lasem_core.spec.consistency import SHARING_METHODS
+from lasem_core.spec.effects import READERS
+from lasem_core.spec.presets import resolve
+from lasem_core.spec.run_spec import Dataset, RunSpec, build_spec, choices
 
 TINY = {"schedule.epochs": "2", "stream.n_tasks": "2", "stream.fraction": "0.25"}
 

@@ -11,7 +11,7 @@ from lasem_core.bench.rooflines import bare
 from lasem_core.bench.steps import RATIOS, _learner, bench
 from lasem_core.bench.whole_run import whole_run
 from lasem_core.cli.bench import describe
-from lasem_core.errors import LasemError
+from lasem_core.common.errors import LasemError
 
 KEYS = {"static_ms", "exact_ms", "pruned_ms", "estep_ms", "roofline_static_ms", "roofline_exact_ms", "peak_mb"}
 

@@ -6,8 +6,8 @@ import pytest
 
 from lasem_core.cli import main
 from lasem_core.cli.words import settings_of
-from lasem_core.command import command_line
-from lasem_core.spec import build_spec
+from lasem_core.spec.command_line import command_line
+from lasem_core.spec.run_spec import build_spec
 
 TINY = ["--dataset", "digits", "--set", "stream.n_tasks=1", "--set", "schedule.epochs=1"]
 

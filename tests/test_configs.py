@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lasem_core.configs import ConfigSpace, TransferConfig, parse_groups, static_set
+from lasem_core.spec.configs import ConfigSpace, TransferConfig, parse_groups, static_set
 
 configs = st.lists(st.booleans(), min_size=1, max_size=9).map(lambda bits: TransferConfig(tuple(bits)))
 

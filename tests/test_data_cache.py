@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from test_data_folders import image_tree, picture, spec
+from test_data_folders import picture, spec, write_tree
 
-from lasem_core.data import cache, fingerprint, load_stream, notes, tree
+from lasem_core.common.errors import LasemError
+from lasem_core.data import cache, fingerprint, image_tree, load_stream, notes
 from lasem_core.data.prepare import prepare
-from lasem_core.errors import LasemError
 
 CALTECH = spec("caltech101", n_tasks=2, classes_per_task=2)
 
@@ -23,7 +23,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def home(tmp_path):
-    image_tree(tmp_path / "data" / "caltech101")
+    write_tree(tmp_path / "data" / "caltech101")
     return tmp_path / "data"
 
 
@@ -82,7 +82,7 @@ def test_without_a_cache_the_images_are_read_once_per_process(home, monkeypatch,
     for path in (home.parent / "cache" / "lasem").glob("*.npz"):
         path.unlink()
     assert fingerprint(CALTECH, home) == expected
-    monkeypatch.setattr(tree, "prepare", None)
+    monkeypatch.setattr(image_tree, "prepare", None)
     assert load_stream(CALTECH, home).content_hash() == content
     assert notes(CALTECH, home) == ()
     assert len(caplog.records) == 1 and "XDG_CACHE_HOME" in caplog.text
@@ -90,7 +90,7 @@ def test_without_a_cache_the_images_are_read_once_per_process(home, monkeypatch,
 
 def test_a_cache_that_cannot_be_written_is_still_read(home, monkeypatch):
     before = fingerprint(CALTECH, home)
-    monkeypatch.setattr(tree, "prepare", None)
+    monkeypatch.setattr(image_tree, "prepare", None)
     with_a_cache_that_cannot_be_written(monkeypatch)
     assert fingerprint(CALTECH, home) == before
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lasem_core.common.errors import LasemError
 from lasem_core.data import fingerprint, image_shape, load_stream
 from lasem_core.data.cifar100 import TASK_CLASSES
 from lasem_core.data.pixels import Noise, Pixels
 from lasem_core.data.stl10 import class_sets, noise_parameters
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 
 def write(path, classes, side, train, test, **changes):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lasem_core.data import fingerprint, load_stream, notes, office_home, tree
+from lasem_core.common.errors import LasemError
+from lasem_core.data import fingerprint, image_tree, load_stream, notes, office_home
 from lasem_core.data.prepare import prepare
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 MODES = ("RGB", "L", "RGBA", "CMYK", "P", "LA", "1", "I;16")
 
@@ -31,7 +31,7 @@ def picture(path, number, mode="RGB", size=(9, 7)):
     image.save(path)
 
 
-def image_tree(root, classes=4, images=6):
+def write_tree(root, classes=4, images=6):
     for k in range(classes):
         for i in range(images):
             picture(root / f"class_{k}" / f"{i}.png", 100 * k + i, size=(5 + i, 4 + k))
@@ -57,7 +57,7 @@ def sizes(task):
 
 
 def test_a_folder_becomes_a_stream(tmp_path):
-    stream = load_stream(spec(), image_tree(tmp_path / "pets"))
+    stream = load_stream(spec(), write_tree(tmp_path / "pets"))
     assert stream.title == "pets"
     assert [task.classes for task in stream.tasks] == [("class 0", "class 1"), ("class 2", "class 3")]
     assert sizes(stream.tasks[0]) == [6, 2, 2]  # int(0.6 * 6), at least one, int(0.3 * 6), times two classes
@@ -68,7 +68,7 @@ def test_a_folder_becomes_a_stream(tmp_path):
 
 
 def test_seeds_split_differently_but_keep_the_classes(tmp_path):
-    root = image_tree(tmp_path / "pets")
+    root = write_tree(tmp_path / "pets")
     first, again, other = (load_stream(spec(seed=seed), root) for seed in (0, 0, 1))
     assert first.content_hash() == again.content_hash() != other.content_hash()
     assert first.tasks[0].classes == other.tasks[0].classes
@@ -76,7 +76,7 @@ def test_seeds_split_differently_but_keep_the_classes(tmp_path):
 
 def test_domains_are_an_upper_level(tmp_path):
     for domain in ("photo", "sketch"):
-        image_tree(tmp_path / "pets" / domain)
+        write_tree(tmp_path / "pets" / domain)
     stream = load_stream(spec(n_tasks=4), tmp_path / "pets")
     assert [task.name for task in stream.tasks][1:3] == ["photo task 2", "sketch task 3"]
     with pytest.raises(LasemError, match="use at most 4"):
@@ -87,18 +87,18 @@ def test_domains_are_an_upper_level(tmp_path):
 def test_every_colour_space_is_read(tmp_path, mode):
     path = tmp_path / ("x.tif" if mode in ("CMYK", "I;16") else "x.png")
     picture(path, 0, mode, (301, 17))
-    assert tree.read_image(path).shape == (128, 128, 3)
+    assert image_tree.read_image(path).shape == (128, 128, 3)
 
 
 def test_resizing_does_not_alias(tmp_path):
     stripes = np.zeros((1024, 1024, 3), np.uint8)
     stripes[:, ::2] = 255
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    assert abs(tree.read_image(tmp_path / "stripes.png").astype(int) - 128)[1:-1, 1:-1].max() <= 2
+    assert abs(image_tree.read_image(tmp_path / "stripes.png").astype(int) - 128)[1:-1, 1:-1].max() <= 2
 
 
 def test_unreadable_files_are_listed_not_fatal(tmp_path):
-    root = image_tree(tmp_path / "pets")
+    root = write_tree(tmp_path / "pets")
     whole = (root / "class_0" / "1.png").read_bytes()
     (root / "class_0" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (root / "class_1" / "notes.txt").write_text("not an image")
@@ -112,17 +112,17 @@ def test_unreadable_files_are_listed_not_fatal(tmp_path):
 
 
 def test_a_changed_folder_is_read_again_and_changes_the_fingerprint(tmp_path):
-    root = image_tree(tmp_path / "pets")
+    root = write_tree(tmp_path / "pets")
     before = fingerprint(spec(), root)
     assert fingerprint(spec(), root) == before
     picture(root / "class_0" / "0.png", 999, size=(5, 4))
     assert fingerprint(spec(), root) != before
-    copy = image_tree(tmp_path / "copy")
+    copy = write_tree(tmp_path / "copy")
     assert fingerprint(spec(), copy) == before, "the same images elsewhere are the same data"
 
 
 def test_a_damaged_cache_is_made_again(tmp_path):
-    root = image_tree(tmp_path / "pets")
+    root = write_tree(tmp_path / "pets")
     before = fingerprint(spec(), root)
     (cached,) = (tmp_path / "cache" / "lasem").glob("*.npz")
     cached.write_bytes(cached.read_bytes()[:1000])
@@ -144,15 +144,15 @@ def test_a_folder_without_images_is_one_clear_line(tmp_path, kind):
 
 def test_a_class_with_too_few_images_is_named(tmp_path):
     with pytest.raises(LasemError, match="class_0 has 2 images"):
-        load_stream(spec(), image_tree(tmp_path / "pets", images=2))
+        load_stream(spec(), write_tree(tmp_path / "pets", images=2))
 
 
 def only_one_class(root):
-    image_tree(root, classes=1)
+    write_tree(root, classes=1)
 
 
 def one_class_of_one_image(root):
-    image_tree(root, classes=1)
+    write_tree(root, classes=1)
     picture(root / "class_1" / "0.png", 1)
 
 
@@ -193,8 +193,8 @@ def test_a_folder_that_cannot_be_a_stream_is_one_clear_line(tmp_path, make, prob
 
 
 def test_loops_beside_images_do_no_harm(tmp_path):
-    expected = load_stream(spec(), image_tree(tmp_path / "plain")).content_hash()
-    root = image_tree(tmp_path / "pets")
+    expected = load_stream(spec(), write_tree(tmp_path / "plain")).content_hash()
+    root = write_tree(tmp_path / "pets")
     (root / "self").symlink_to(root / "self")
     (root / "up").symlink_to(root)
     (root / "class_0" / "x.png").symlink_to(root / "class_0" / "x.png")
@@ -217,7 +217,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch, act, d
 
 
 def test_a_class_whose_name_is_no_utf_8_can_be_printed(tmp_path):
-    root = image_tree(tmp_path / "pets")
+    root = write_tree(tmp_path / "pets")
     (root / "class_0").rename(os.fsdecode(os.fsencode(root) + b"/a\xff"))
     stream = load_stream(spec(), root)
     assert stream.tasks[0].classes[0] == r"a\udcff"
@@ -292,7 +292,7 @@ def test_missing_office_home_says_where_to_get_it(tmp_path):
 
 
 def test_preparing_caltech_from_a_wrapped_archive(tmp_path):
-    image_tree(tmp_path / "caltech-101" / "101_ObjectCategories")
+    write_tree(tmp_path / "caltech-101" / "101_ObjectCategories")
     picture(tmp_path / "caltech-101" / "101_ObjectCategories" / "BACKGROUND_Google" / "0.jpg", 5)
     with tarfile.open(tmp_path / "caltech.tar.gz", "w:gz") as content:
         content.add(tmp_path / "caltech-101", "caltech-101")
@@ -317,7 +317,7 @@ def test_preparing_caltech_from_a_wrapped_archive(tmp_path):
     ],
 )
 def test_a_wrong_prepared_file_is_named_with_its_problem(tmp_path, changes, problem):
-    made = prepare("caltech101", tmp_path / "data", image_tree(tmp_path / "pets")).path
+    made = prepare("caltech101", tmp_path / "data", write_tree(tmp_path / "pets")).path
     with np.load(made) as archive:
         content = dict(archive) | changes
     np.savez(made, **content)
@@ -344,7 +344,7 @@ def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path, kind):
         raw[raw.index(b"PK\x01\x02") + 8] |= 1
     else:
         with tarfile.open(archive, "w:xz") as content:
-            content.add(image_tree(tmp_path / "pets"), "pets")
+            content.add(write_tree(tmp_path / "pets"), "pets")
         raw = bytearray(archive.read_bytes())
         raw[len(raw) // 2 :] = b"" if kind == "cut" else bytes(len(raw) - len(raw) // 2)
     archive.write_bytes(raw)
@@ -353,7 +353,7 @@ def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path, kind):
 
 
 def test_a_single_class_needs_no_unwrapping(tmp_path):
-    made = prepare("caltech101", tmp_path / "data", image_tree(tmp_path / "pets", classes=1))
+    made = prepare("caltech101", tmp_path / "data", write_tree(tmp_path / "pets", classes=1))
     assert made.notes == ("1 classes, 6 images",)
 
 

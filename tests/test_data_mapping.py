@@ -3,35 +3,35 @@
 import numpy as np
 import pytest
 
-from lasem_core.data import cache, source
+from lasem_core.data import cache, npz
 
 
 @pytest.fixture
 def prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(source, "LARGE", 1000)
+    monkeypatch.setattr(npz, "LARGE", 1000)
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     np.savez_compressed(tmp_path / "x.npz", images=images, names=np.array(["a", "b"]))
     return tmp_path / "x.npz"
 
 
 def read(path):
-    return source.mapped_arrays(path, ("images", "names"))
+    return npz.mapped_arrays(path, ("images", "names"))
 
 
 def unpacked(path):
-    return cache.user_cache() / "arrays" / source.npz_fingerprint(path) / "images.npy"
+    return cache.user_cache() / "arrays" / npz.npz_fingerprint(path) / "images.npy"
 
 
 def test_a_large_array_is_a_map_and_a_small_one_is_not(prepared):
-    found, plain = read(prepared), source.read_arrays(prepared, ("images", "names"))
+    found, plain = read(prepared), npz.read_arrays(prepared, ("images", "names"))
     assert isinstance(found["images"], np.memmap) and not isinstance(found["names"], np.memmap)
     assert all(np.array_equal(found[name], plain[name]) for name in plain)
 
 
 def test_it_is_unpacked_once(prepared, monkeypatch):
     read(prepared)
-    monkeypatch.setattr(source, "_unpack", None)
+    monkeypatch.setattr(npz, "_unpack", None)
     read(prepared)
 
 
@@ -56,7 +56,7 @@ def test_a_file_cut_short_is_made_again(prepared, left):
 
 
 def test_without_a_home_it_is_read_into_memory(prepared, monkeypatch):
-    monkeypatch.setattr(source, "user_cache", lambda: None)
+    monkeypatch.setattr(npz, "user_cache", lambda: None)
     assert not isinstance(read(prepared)["images"], np.memmap)
 
 

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lasem_core.common.errors import LasemError
 from lasem_core.data import fingerprint, image_shape, load_stream
-from lasem_core.data.common import draw_train_valid, split_class, standardise
+from lasem_core.data.splits import draw_train_valid, split_class, standardise
 from lasem_core.data.stream import Split
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 EMBEDDED = ("planted", "digits")
 

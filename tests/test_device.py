@@ -9,11 +9,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lasem_core import RunSpec, RunStore, api, load_learner, train
+from lasem_core import RunSpec, RunStore, load_learner, train
 from lasem_core.data.pixels import Noise, Pixels
 from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.em import Batch
-from lasem_core.sampling import Proposal
+from lasem_core.learners.sampling import Proposal
+from lasem_core.runs import run as api
 from lasem_core.training import context_of, to_device
 
 META = torch.device("meta")

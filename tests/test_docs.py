@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lasem_core import readme
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import readme
 
 DOCS = Path(__file__).parents[1] / "docs"
 SWITCH = re.compile(r"`((?:em|optim|model|stream|schedule|darts|apd|den|brute_force|ewc|progressive)\.(?!py\b)\w+)")
@@ -36,4 +36,4 @@ def test_files_that_are_named_exist():
 
 @pytest.mark.parametrize("name", readme.TABLES)
 def test_tables_are_what_the_stored_numbers_give(name):
-    assert readme.shown(name) == readme.made(name), "run: python -m lasem_core.readme"
+    assert readme.shown(name) == readme.made(name), "run: python -m lasem_core.views.readme"

@@ -10,9 +10,9 @@ from jaxtyping import TypeCheckError
 from test_network import SPACE, data, small_network
 
 from lasem_core.em import PRIORS, Active, CountPrior, FixedPrior, em_step, log_likelihood, posterior
-from lasem_core.network import Trie
-from lasem_core.optim import RMSProp, learning_rate
-from lasem_core.spec import OptimSpec
+from lasem_core.model.network import Trie
+from lasem_core.model.optim import RMSProp, learning_rate
+from lasem_core.spec.run_spec import OptimSpec
 
 F64 = torch.float64
 LOGITS = hnp.arrays(np.float64, (4, 3, 5), elements=st.floats(-8, 8))

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from sample_records import record
 
-from lasem_core import canvas, drawings, figures, run_figures, tables
-from lasem_core.configs import static_set
-from lasem_core.evidence import Evidence, layer_frequency, peaks_by_task
-from lasem_core.spec import RunSpec
+from lasem_core.spec.configs import static_set
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import canvas, drawings, figures, one_run, tables
+from lasem_core.views.evidence import Evidence, layer_frequency, peaks_by_task
 
 
 def _evidence(artefact="figure3", missing=()):
@@ -113,7 +113,7 @@ def test_pictures_say_what_they_are_made_of(evidence):
     smoke = Evidence("figure4", "smoke", [RunSpec()], [record("a")])
     assert smoke.caption == "profile smoke; one trial, no interval; says nothing about the paper"
     assert Evidence("figure4", "quick", [], []).caption == "profile quick; no records"
-    assert run_figures.choices(record("a")).get_suptitle() == "Planted tasks, LASEM HPS, profile smoke, seed 0"
+    assert one_run.choices(record("a")).get_suptitle() == "Planted tasks, LASEM HPS, profile smoke, seed 0"
 
 
 @pytest.mark.parametrize("table", ["runs", "choices", "forgetting"])
@@ -133,13 +133,13 @@ def test_interval_of_one_trial_is_the_value_itself():
 
 def test_run_figures():
     one = record("a", seed=1)
-    for view in (run_figures.choices, run_figures.transfer_over_time, run_figures.first_minibatches,
-                 run_figures.accuracy_matrix):  # fmt: skip
+    for view in (one_run.choices, one_run.transfer_over_time, one_run.first_minibatches,
+                 one_run.accuracy_matrix):  # fmt: skip
         assert len(canvas.png(view(one))) > 2000
 
 
 def test_last_switches_names_the_switches():
-    table = run_figures.last_switches([_with_weights(record("a", em={"likelihood": "mean", "rollback": False}))])
+    table = one_run.last_switches([_with_weights(record("a", em={"likelihood": "mean", "rollback": False}))])
     assert table["switches"].tolist() == ["mean / count, no roll-back"]
     assert table["last switch by task"].tolist() == [[0, 0, 0]]
 
@@ -150,7 +150,7 @@ def _with_weights(one):
 
 
 def test_convergence_of_one_likelihood_leaves_the_other_panel_empty():
-    figure = run_figures.convergence([_with_weights(record("a"))])
+    figure = one_run.convergence([_with_weights(record("a"))])
     assert figure.axes[1].texts[0].get_text() == "not run"
 
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from lasem_core import train
-from lasem_core.artefacts import SHARED
-from lasem_core.consistency import SHARING_METHODS
 from lasem_core.learners import METHODS
-from lasem_core.machine import processor
-from lasem_core.spec import build_spec
+from lasem_core.runs.artefacts import SHARED
+from lasem_core.runs.machine import processor
+from lasem_core.spec.consistency import SHARING_METHODS
+from lasem_core.spec.run_spec import build_spec
 
 STORED = Path(__file__).with_name("frozen.json")
 TINY = {"stream.n_tasks": "2", "schedule.epochs": "2", "schedule.test_every": "1"}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lasem_core import keyed_random as kr
+from lasem_core.common import keyed_random as kr
 
 ALL = (1 << 64) - 1
 

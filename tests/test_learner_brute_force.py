@@ -8,11 +8,11 @@ import torch
 from small_stream import environment, results, run, same, spec_of, stream
 
 from lasem_core import RunSpec, RunStore, train
-from lasem_core.api import make_learner
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.learners.brute_force import Candidate, tie
-from lasem_core.parallel import ProcessMap
-from lasem_core.sweep import _spare, run_sweep
+from lasem_core.runs.parallel import ProcessMap
+from lasem_core.runs.run import make_learner
+from lasem_core.runs.sweep import _spare, run_sweep
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
 from lasem_core.training import VisitLog, context_of, fit_task
 
 BASES = ("hps", "tf", "df-cnn")

@@ -4,12 +4,12 @@ import pytest
 import torch
 from small_stream import environment, run, spec_of, stream
 
-from lasem_core import keyed_random
-from lasem_core.api import make_learner
-from lasem_core.configs import ConfigSpace
+from lasem_core.common import keyed_random
 from lasem_core.em import Batch
 from lasem_core.learners.darts import mixed_logits
 from lasem_core.learners.descent import Adam, Sgd
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.configs import ConfigSpace
 from lasem_core.training import context_of
 
 BASES = ("hps", "tf", "df-cnn")

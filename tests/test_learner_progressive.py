@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from small_stream import MODEL, environment, run, spec_of, stream
 
-from lasem_core.api import make_learner
 from lasem_core.learners import TaskContext
+from lasem_core.runs.run import make_learner
 
 
 class ThreeWay:

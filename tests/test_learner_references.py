@@ -4,8 +4,8 @@ import torch
 from small_stream import environment, run, same, spec_of, stream
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lasem_core.api import make_learner
 from lasem_core.learners.ewc import FISHER_CHUNK
+from lasem_core.runs.run import make_learner
 from lasem_core.training import context_of
 
 EPOCHS = 40

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lasem_core.api import make_learner
-from lasem_core.configs import TransferConfig
 from lasem_core.em import Batch, em_step
 from lasem_core.learners import Environment, TaskContext, configured
-from lasem_core.spec import RunSpec
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.configs import TransferConfig
+from lasem_core.spec.run_spec import RunSpec
 
 CPU = torch.device("cpu")
 MODEL = {"channels": (4, 5, 6, 7), "pools": (1, 2, 1, 2), "head": (9,)}

@@ -4,8 +4,8 @@ import subprocess
 import sys
 import time
 
-from lasem_core import machine
-from lasem_core.machine import Watch, is_quiet, processor
+from lasem_core.runs import machine
+from lasem_core.runs.machine import Watch, is_quiet, processor
 
 
 def burn(seconds):

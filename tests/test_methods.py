@@ -3,10 +3,10 @@
 import pytest
 from sample_records import record
 
-from lasem_core import canvas
-from lasem_core.artefacts import plan
-from lasem_core.evidence import Evidence
-from lasem_core.methods import growth, method_table, seconds_by_task
+from lasem_core.runs.artefacts import plan
+from lasem_core.views import canvas
+from lasem_core.views.evidence import Evidence
+from lasem_core.views.methods import growth, method_table, seconds_by_task
 
 
 def run(number, method, tasks, seconds, **spec):

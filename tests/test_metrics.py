@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from lasem_core.metrics import accuracy_matrix, backward_transfer, forgetting_curve, forward_transfer, t_interval
+from lasem_core.runs.metrics import accuracy_matrix, backward_transfer, forgetting_curve, forward_transfer, t_interval
 
 ROWS = [
     (0, 0, "before", 0.3), (0, 0, "after", 0.8),

@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasem_core.architecture import Architecture
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.em import Batch, dropout_mask, m_step
-from lasem_core.network import TaskNetwork, TaskTensors, Trie
-from lasem_core.spec import ModelSpec, RunSpec
-from lasem_core.transfer import Initializer, sharing
+from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
+from lasem_core.model.transfer import Initializer, sharing
+from lasem_core.spec.architecture import Architecture
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
+from lasem_core.spec.run_spec import ModelSpec, RunSpec
 
 CPU, F64 = torch.device("cpu"), torch.float64
 BASES = ("hps", "tf", "df-cnn")

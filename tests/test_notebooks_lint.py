@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lasem_core.reproduce import NOTEBOOKS, READING_ORDER, declared_parameters
+from lasem_core.views.reproduce import NOTEBOOKS, READING_ORDER, declared_parameters
 
 SOURCES = sorted(NOTEBOOKS.glob("*.ipynb"))
 REFERENCES = sorted((Path(__file__).parent / "notebooks").glob("*.ipynb"))

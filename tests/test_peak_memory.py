@@ -5,10 +5,10 @@ import resource
 import pytest
 import torch
 
-from lasem_core import peak_memory
-from lasem_core.api import train
-from lasem_core.progress import Silent
-from lasem_core.spec import build_spec
+from lasem_core.runs import peak_memory
+from lasem_core.runs.progress import Silent
+from lasem_core.runs.run import train
+from lasem_core.spec.run_spec import build_spec
 
 TINY = {"stream.n_tasks": "1", "schedule.epochs": "1"}
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 
-from lasem_core.parallel import ProcessMap
-from lasem_core.process import flushes_denormals, settings
-from lasem_core.spec import RunSpec
+from lasem_core.runs.parallel import ProcessMap
+from lasem_core.runs.process import flushes_denormals, settings
+from lasem_core.spec.run_spec import RunSpec
 
 
 def test_a_run_computes_without_denormals_and_leaves_the_thread_as_it_was():
@@ -61,8 +61,9 @@ def _arithmetic(_):
 
 WATCHED = """
 import torch
-from lasem_core import RunSpec, api, train
-from lasem_core.progress import Silent
+from lasem_core import RunSpec, train
+from lasem_core.runs import run as api
+from lasem_core.runs.progress import Silent
 
 torch.set_num_threads(2)
 load = api.datasets.load_stream

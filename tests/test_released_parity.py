@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from lasem_core.api import make_learner
-from lasem_core.configs import TransferConfig
 from lasem_core.em import Batch, log_likelihood, m_step, posterior
 from lasem_core.learners import Environment, TaskContext
-from lasem_core.optim import learning_rate
-from lasem_core.spec import RunSpec
+from lasem_core.model.optim import learning_rate
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.configs import TransferConfig
+from lasem_core.spec.run_spec import RunSpec
 
 BASES = ("hps", "tf", "df-cnn")
 # our axes -> the released ones; the knowledge base and the deconvolution of DF-CNN are (C, U, ...) here

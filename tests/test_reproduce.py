@@ -8,15 +8,16 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_records import record
 
-from lasem_core import evidence, reproduce, version
-from lasem_core.api import run_id_of
+from lasem_core.common.errors import LasemError
 from lasem_core.data import fingerprint
-from lasem_core.errors import LasemError
-from lasem_core.examples import CLASSES, PER_CLASS, example_folder
-from lasem_core.options import Options, check_spec, in_repository
-from lasem_core.report import write_report
-from lasem_core.spec import RunSpec
-from lasem_core.store import RunStore
+from lasem_core.runs import generation as version
+from lasem_core.runs.run import run_id_of
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import evidence, reproduce
+from lasem_core.views.examples import CLASSES, PER_CLASS, example_folder
+from lasem_core.views.parameters import Options, check_spec, in_repository
+from lasem_core.views.report import write_report
 
 # nbclient leaves its event loop and sockets to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -190,7 +191,7 @@ def test_evidence_trains_only_what_is_missing(tmp_path, monkeypatch):
     asked = []
 
     def sweep(specs, store, *_, **__):
-        from lasem_core.api import run_id_of
+        from lasem_core.runs.run import run_id_of
 
         asked.extend(specs)
         store.put(record(run_id_of(spec), seed=0))

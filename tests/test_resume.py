@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from lasem_core.checkpoint import Checkpointer
+from lasem_core.runs.checkpoint import Checkpointer
 
 SMALL = {"schedule.epochs": "10", "stream.fraction": "0.25"}
 
@@ -19,10 +19,10 @@ SMALL = {"schedule.epochs": "10", "stream.fraction": "0.25"}
 KILLER = """
 import json, os, random, signal, sys, time
 import torch
-from lasem_core.api import run_id_of, train
-from lasem_core.progress import Silent
-from lasem_core.spec import build_spec
-from lasem_core.store import RunStore
+from lasem_core.runs.run import run_id_of, train
+from lasem_core.runs.progress import Silent
+from lasem_core.spec.run_spec import build_spec
+from lasem_core.runs.store import RunStore
 
 torch.set_num_threads(1)
 options, settings, roots, kills = json.loads(sys.argv[1])

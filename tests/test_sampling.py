@@ -9,9 +9,9 @@ from test_learners import batches, context, learner_for, run_task
 from test_network import data, small_network
 
 from lasem_core.em import Active, CountPrior, e_step, m_step
-from lasem_core.network import Trie
-from lasem_core.sampling import Proposal, systematic_counts
-from lasem_core.spec import EMSpec
+from lasem_core.learners.sampling import Proposal, systematic_counts
+from lasem_core.model.network import Trie
+from lasem_core.spec.run_spec import EMSpec
 
 F64 = torch.float64
 SAMPLED = {"prune": "sampled", "prune_every": 3, "prune_samples": 2}

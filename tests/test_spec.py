@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from lasem_core.errors import LasemError
-from lasem_core.presets import seeds
-from lasem_core.spec import Dataset, DenSpec, ProgressiveSpec, RunSpec, build_spec, choices
+from lasem_core.common.errors import LasemError
+from lasem_core.spec.presets import seeds
+from lasem_core.spec.run_spec import Dataset, DenSpec, ProgressiveSpec, RunSpec, build_spec, choices
 
 
 def test_presets_are_the_table_of_switches():

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from sample_records import record
 
-from lasem_core import canvas, speed
-from lasem_core.artefacts import plan
-from lasem_core.equivalence import DIFFERENT, EQUIVALENT, tost
-from lasem_core.progress import Silent
-from lasem_core.spec import ScheduleSpec, build_spec
-from lasem_core.store import RunStore
-from lasem_core.verdicts import NOT_RUN, UNDECIDED
+from lasem_core.common.statistics import DIFFERENT, EQUIVALENT, tost
+from lasem_core.runs.artefacts import plan
+from lasem_core.runs.progress import Silent
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.run_spec import ScheduleSpec, build_spec
+from lasem_core.views import canvas, pairs
+from lasem_core.views.verdicts import NOT_RUN, UNDECIDED
 
 
 def two_degrees(t):
@@ -79,14 +79,14 @@ def records():
 
 
 def test_pairs_differ_in_pruning_alone(records):
-    pairs = speed.pairs_of([*records, lasem("lonely", "hps", 7, 0.4, 1, prune="refreshed")])
-    assert len(pairs) == 9
-    assert all(a.spec.em.prune == "off" and b.spec.em.prune == "refreshed" for a, b in pairs)
-    assert all((a.spec.base, a.spec.seed) == (b.spec.base, b.spec.seed) for a, b in pairs)
+    matched = pairs.pairs_of([*records, lasem("lonely", "hps", 7, 0.4, 1, prune="refreshed")])
+    assert len(matched) == 9
+    assert all(a.spec.em.prune == "off" and b.spec.em.prune == "refreshed" for a, b in matched)
+    assert all((a.spec.base, a.spec.seed) == (b.spec.base, b.spec.seed) for a, b in matched)
 
 
 def test_pair_table_by_hand(records):
-    table = speed.pair_table(speed.pairs_of(records)).set_index(["base", "seed"])
+    table = pairs.pair_table(pairs.pairs_of(records)).set_index(["base", "seed"])
     row = table.loc[("tf", 0)]
     assert row["same_choice"] == pytest.approx(2 / 3) and table.loc[("tf", 1), "same_choice"] == 1
     assert row["peak_at_best_valid"] == pytest.approx(0.001)
@@ -95,16 +95,16 @@ def test_pair_table_by_hand(records):
 
 
 def test_course_of_pruned_runs_without_a_twin(records):
-    assert speed.course_table(records).empty
+    assert pairs.course_table(records).empty
     alone = lasem("lonely", "hps", 7, 0.4, 5, prune="refreshed")
     alone = replace(alone, spec=alone.spec.model_copy(update={"schedule": ScheduleSpec(epochs=4)}))
-    (row,) = speed.course_table([*records, alone]).to_dict("records")
+    (row,) = pairs.course_table([*records, alone]).to_dict("records")
     assert (row["dataset"], row["base"], row["tasks"], row["epochs"], row["of"]) == ("cifar100", "hps", 10, 4, 16)
     assert [row[f"{n}/10"] for n in (1, 3, 6, 8)] == [5, 1, 1, 1]
 
 
 def test_verdicts_over_all_bases_and_each(records):
-    table = speed.verdict_table(speed.pairs_of(records)).set_index(["accuracy", "base"])
+    table = pairs.verdict_table(pairs.pairs_of(records)).set_index(["accuracy", "base"])
     overall = table.loc[("peak_at_best_valid", "all")]
     assert (overall["n"], overall["verdict"]) == (9, EQUIVALENT)
     assert table.loc[("peak_at_best_valid", "hps"), "p"] == f"{two_degrees(8 * math.sqrt(3)):.3f}"
@@ -115,42 +115,42 @@ def test_smoke_runs_decide_nothing():
     names = {"dataset": "planted", "profile": "smoke"}
     exact, pruned = (record(p, **names, em={"prune": p}) for p in ("off", "refreshed"))
     pruned.history["evaluated"], pruned.history["pruned_mass"] = 1.0, 0.0
-    table = speed.verdict_table(speed.pairs_of([exact, pruned]))
+    table = pairs.verdict_table(pairs.pairs_of([exact, pruned]))
     assert set(table["verdict"]) == {NOT_RUN} and set(table["n"]) == {0}
 
 
 def test_bf16_is_paired_with_fp32_on_embedded_data():
     names = {"dataset": "planted", "profile": "quick"}
     runs = [record(f"{p}{seed}", 0.5, **names, seed=seed, precision=p) for p in ("bf16", "fp32") for seed in range(3)]
-    pairs = speed.precision_pairs_of([*runs, record("lonely", 0.5, **names, seed=9, precision="bf16")])
-    assert [(a.spec.precision, b.spec.precision) for a, b in pairs] == [("fp32", "bf16")] * 3
-    assert set(speed.verdict_table(pairs)["n"]) == {0}
-    table = speed.verdict_table(pairs, embedded=True).set_index(["accuracy", "base"])
+    matched = pairs.precision_pairs_of([*runs, record("lonely", 0.5, **names, seed=9, precision="bf16")])
+    assert [(a.spec.precision, b.spec.precision) for a, b in matched] == [("fp32", "bf16")] * 3
+    assert set(pairs.verdict_table(matched)["n"]) == {0}
+    table = pairs.verdict_table(matched, embedded=True).set_index(["accuracy", "base"])
     assert table.loc[("peak_test", "all"), ["n", "verdict"]].tolist() == [3, EQUIVALENT]
 
 
 def test_trajectories(records):
-    pairs = speed.pairs_of(records)
-    table = speed.by_epoch(pairs).set_index(["base", "epoch"])
+    matched = pairs.pairs_of(records)
+    table = pairs.by_epoch(matched).set_index(["base", "epoch"])
     assert table.loc[("hps", 1), "evaluated"] == 5 and table.loc[("hps", 4), "evaluated"] == 1
     assert table.loc[("hps", 1), "agreement"] == 1 and table.loc[("tf", 1), "agreement"] == pytest.approx(8 / 9)
-    assert canvas.png(speed.trajectories(pairs)) and canvas.png(speed.trajectories([]))
+    assert canvas.png(pairs.trajectories(matched)) and canvas.png(pairs.trajectories([]))
 
 
 def test_costs_stand_beside_the_static_run_of_the_same_trial(records):
-    table = speed.cost_table(records)
+    table = pairs.cost_table(records)
     assert list(table["base"]) == ["hps", "tf", "df-cnn"]
     assert table.loc[0, ["exact / static", "pruned / static"]].tolist() == [5, 1.25]
 
 
 def test_no_pairs_no_numbers():
-    assert speed.summary([]).empty and speed.pair_table([]).empty and speed.cost_table([]).empty
-    assert isinstance(speed.verdict_table([]), pd.DataFrame)
+    assert pairs.summary([]).empty and pairs.pair_table([]).empty and pairs.cost_table([]).empty
+    assert isinstance(pairs.verdict_table([]), pd.DataFrame)
 
 
 def test_kept_parameters_are_compared_where_models_are_kept(tmp_path):
     """With an epsilon that leaves nothing out the two runs are one; after it they drift apart."""
-    from lasem_core.api import train
+    from lasem_core.runs.run import train
 
     def run(**em):
         settings = {"schedule.epochs": "2", "stream.n_tasks": "2", **{f"em.{k}": str(v) for k, v in em.items()}}
@@ -158,9 +158,9 @@ def test_kept_parameters_are_compared_where_models_are_kept(tmp_path):
 
     exact = run()
     same = run(prune="refreshed", prune_eps=1e-12, prune_every=2)
-    assert speed.kept_distance(exact, same) == 0
+    assert pairs.kept_distance(exact, same) == 0
     apart = run(prune="refreshed", prune_eps=0.5, prune_every=2)
-    assert 0 < speed.kept_distance(exact, apart) < 1.5
+    assert 0 < pairs.kept_distance(exact, apart) < 1.5
 
 
 def test_the_artefact_holds_nine_pairs():

@@ -17,13 +17,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import lasem_core.store as store_module
-from lasem_core import version
-from lasem_core.command import command_line
-from lasem_core.errors import LasemError
-from lasem_core.record_files import _document_bytes, _seal
-from lasem_core.spec import RunSpec, build_spec
-from lasem_core.store import RunRecord, RunStore
+import lasem_core.runs.store as store_module
+from lasem_core.common.errors import LasemError
+from lasem_core.runs import generation as version
+from lasem_core.runs.record_files import _document_bytes, _seal
+from lasem_core.runs.store import RunRecord, RunStore
+from lasem_core.spec.command_line import command_line
+from lasem_core.spec.run_spec import RunSpec, build_spec
 
 FILES = ("record.json", "history.parquet", "posterior.parquet", "accuracy.parquet")
 MODEL = {"weights": torch.arange(3.0)}
@@ -264,7 +264,7 @@ def test_five_thousand_records(tmp_path):
         own = body.replace(RUN_ID.encode(), folder.name.encode())
         (folder / "record.json").write_bytes(own + _seal(own))
     code = (
-        "import resource, sys, time; from lasem_core.store import RunStore; start = time.process_time();"
+        "import resource, sys, time; from lasem_core.runs.store import RunStore; start = time.process_time();"
         f"assert len(RunStore({str(tmp_path)!r}).summaries(dataset='planted')) == 5000;"
         "print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )

@@ -8,10 +8,10 @@ import typer
 from typer.testing import CliRunner
 
 from lasem_core.cli.runs import runs
-from lasem_core.errors import LasemError
-from lasem_core.record import ROW
-from lasem_core.spec import RunSpec
-from lasem_core.store import RunRecord, RunStore
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.record import ROW
+from lasem_core.runs.store import RunRecord, RunStore
+from lasem_core.spec.run_spec import RunSpec
 
 APP = typer.Typer()
 APP.command()(runs)

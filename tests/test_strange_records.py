@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from lasem_core.cli import app, exit_status
-from lasem_core.disk import replacing
-from lasem_core.errors import LasemError
-from lasem_core.record_files import _seal
-from lasem_core.spec import RunSpec
-from lasem_core.store import RunRecord, RunStore
+from lasem_core.common.disk import replacing
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.record_files import _seal
+from lasem_core.runs.store import RunRecord, RunStore
+from lasem_core.spec.run_spec import RunSpec
 
 TINY = ("schedule.epochs=1", "stream.n_tasks=1", "stream.fraction=0.25")
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_that_is_no_file(store, caplog, kind):
 def test_what_a_killed_writer_left_is_swept_by_the_next_start(store):
     path = store.checkpoint("abc").path
     code = (
-        "import os, signal, sys; from pathlib import Path; from lasem_core.disk import replacing\n"
+        "import os, signal, sys; from pathlib import Path; from lasem_core.common.disk import replacing\n"
         "with replacing(Path(sys.argv[1])) as half:\n"
         "    half.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
     )

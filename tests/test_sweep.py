@@ -16,15 +16,15 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from lasem_core import sweep
-from lasem_core.api import run_id_of
-from lasem_core.artefacts import ARTEFACTS, SHARED, plan
-from lasem_core.configs import static_set
-from lasem_core.errors import LasemError
-from lasem_core.estimate import seconds_of, spell
-from lasem_core.spec import RunSpec, build_spec
-from lasem_core.store import RunStore
-from lasem_core.sweep import KILLED, run_sweep
+from lasem_core.common.errors import LasemError
+from lasem_core.runs import sweep
+from lasem_core.runs.artefacts import ARTEFACTS, SHARED, plan
+from lasem_core.runs.estimate import seconds_of, spell
+from lasem_core.runs.run import run_id_of
+from lasem_core.runs.store import RunStore
+from lasem_core.runs.sweep import KILLED, run_sweep
+from lasem_core.spec.configs import static_set
+from lasem_core.spec.run_spec import RunSpec, build_spec
 
 TINY = {"schedule.epochs": "2", "stream.n_tasks": "2", "stream.fraction": "0.25"}
 LONG = TINY | {"schedule.epochs": "30"}
@@ -51,7 +51,7 @@ def reference(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    from lasem_core.dask_engine import _local_cluster
+    from lasem_core.runs.dask_engine import _local_cluster
 
     with _local_cluster(2) as cluster:
         yield cluster
@@ -99,7 +99,7 @@ def test_a_killed_dask_worker_costs_no_run(reference, cluster, tmp_path):
 def test_dask_reports_a_task_it_has_given_up(cluster):
     from distributed import KilledWorker
 
-    from lasem_core.dask_engine import dask_backend
+    from lasem_core.runs.dask_engine import dask_backend
 
     suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with dask_backend(2, cluster.scheduler_address) as (_, backend), joblib.parallel_config(backend=backend):
@@ -136,8 +136,8 @@ def _killing_soon(store, find_pid):
 
 def test_two_sweeps_share_a_store(reference, tmp_path):
     code = (
-        "import json, sys; from lasem_core.spec import RunSpec; from lasem_core.store import RunStore\n"
-        "from lasem_core.sweep import run_sweep\n"
+        "import json, sys; from lasem_core.spec.run_spec import RunSpec; from lasem_core.runs.store import RunStore\n"
+        "from lasem_core.runs.sweep import run_sweep\n"
         "specs = [RunSpec(**spec) for spec in json.loads(sys.argv[1])]\n"
         "print(len(run_sweep(specs, RunStore(sys.argv[2]), jobs=1, progress=False).failed))"
     )

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from lasem_core import LasemError, RunSpec, RunStore, load_learner, train
-from lasem_core.api import make_learner
-from lasem_core.configs import TransferConfig
 from lasem_core.data import load_stream
-from lasem_core.evidence import choice_table
 from lasem_core.learners import Environment
 from lasem_core.learners.ewc import Ewc
-from lasem_core.run_figures import choices
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.configs import TransferConfig
+from lasem_core.views.evidence import choice_table
+from lasem_core.views.one_run import choices
 
 SMALL = {
     "dataset": "digits",

@@ -6,13 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lasem_core.api import make_learner
-from lasem_core.architecture import Architecture
-from lasem_core.configs import TransferConfig
-from lasem_core.errors import LasemError
+from lasem_core.common.errors import LasemError
 from lasem_core.learners import Environment, TaskContext
-from lasem_core.spec import ModelSpec, RunSpec
-from lasem_core.transfer import (
+from lasem_core.model.transfer import (
     DeconvFactorization,
     HardSharing,
     Initializer,
@@ -20,6 +16,10 @@ from lasem_core.transfer import (
     glorot_limit,
     specific_filters,
 )
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.architecture import Architecture
+from lasem_core.spec.configs import TransferConfig
+from lasem_core.spec.run_spec import ModelSpec, RunSpec
 
 CPU, F64 = torch.device("cpu"), torch.float64
 SHAPES = {"cifar100": (3, 32, 32), "stl10": (3, 96, 96)}

@@ -8,12 +8,12 @@ import pytest
 from sample_records import record
 
 from lasem_core import RunSpec
-from lasem_core.errors import LasemError
-from lasem_core.evidence import Evidence
-from lasem_core.learners.base import EpochReport
-from lasem_core.widgets import ConfigurationPicker, FrequencyExplorer, LiveMonitor, PosteriorLab, posterior
-from lasem_core.widgets.base import VIEW
-from lasem_core.widgets.posterior import last_switch, recover_log_likelihoods, replay, rescale
+from lasem_core.common.errors import LasemError
+from lasem_core.learners.protocol import EpochReport
+from lasem_core.views.evidence import Evidence
+from lasem_core.views.widgets import ConfigurationPicker, FrequencyExplorer, LiveMonitor, PosteriorLab, posterior
+from lasem_core.views.widgets.base import VIEW
+from lasem_core.views.widgets.posterior import last_switch, recover_log_likelihoods, replay, rescale
 
 SEEDS = range(2)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lasem_core import reproduce
-from lasem_core.store import RunStore
+from lasem_core.runs.store import RunStore
+from lasem_core.views import reproduce
 
 NETWORK = {"channels": "4,4", "kernels": "3,3", "pools": "4,4", "head": "8"}
 

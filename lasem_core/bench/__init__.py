@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec, build_spec
+from lasem_core.common.errors import LasemError
+from lasem_core.spec.run_spec import RunSpec, build_spec
 
 SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "cifar100": ({"dataset": "cifar100"}, (3, 32, 32)),

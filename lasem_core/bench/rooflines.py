@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from lasem_core.architecture import ConvLayer
 from lasem_core.bench import Call
 from lasem_core.learners import Environment
 from lasem_core.learners.configured import ConfiguredLearner
-from lasem_core.network import Trie
+from lasem_core.model.network import Trie
+from lasem_core.spec.architecture import ConvLayer
 
 
 class _Convolution(NamedTuple):

@@ -18,16 +18,16 @@ from typing import Any
 
 import torch
 
-from lasem_core.api import make_learner
 from lasem_core.bench import BASES, SETTINGS, Call, spec_of
 from lasem_core.bench.parts import parts
 from lasem_core.bench.rooflines import bare, gflop
 from lasem_core.em import Batch, e_step
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
-from lasem_core.peak_memory import peak_mb
-from lasem_core.process import settings
-from lasem_core.spec import RunSpec
+from lasem_core.runs.peak_memory import peak_mb
+from lasem_core.runs.process import settings
+from lasem_core.runs.run import make_learner
+from lasem_core.spec.run_spec import RunSpec
 
 RATIOS = {
     "static / roofline": ("static_ms", "roofline_static_ms"),

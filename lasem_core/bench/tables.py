@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lasem_core.bench import BASES
-from lasem_core.record import RunRecord
-from lasem_core.store import RunStore
+from lasem_core.runs.record import RunRecord
+from lasem_core.runs.store import RunStore
 
 SETTING_NAMES = {
     "cifar100": "CIFAR-100, 16 configurations",

@@ -21,11 +21,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from lasem_core import data as datasets
-from lasem_core.api import make_learner, resolve_device
 from lasem_core.bench import BASES, spec_of
 from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
-from lasem_core.process import settings
-from lasem_core.spec import RunSpec
+from lasem_core.runs.process import settings
+from lasem_core.runs.run import make_learner, resolve_device
+from lasem_core.spec.run_spec import RunSpec
 from lasem_core.training import context_of, train_epoch
 
 STATIC_EVERY = 5

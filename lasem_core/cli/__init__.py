@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-from lasem_core.errors import LasemError
+from lasem_core.common.errors import LasemError
 
 app = typer.Typer(
     name="lasem",

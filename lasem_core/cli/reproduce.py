@@ -31,8 +31,8 @@ def reproduce(
     What is up to date is left alone. Example: lasem reproduce figure4 --profile quick --dataset cifar100
     """
     from lasem_core.cli.sweep import parse_seeds
-    from lasem_core.options import Options
-    from lasem_core.reproduce import reproduce as run
+    from lasem_core.views.parameters import Options
+    from lasem_core.views.reproduce import reproduce as run
 
     options = Options.check(
         profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (), out=str(out or ""),

@@ -10,11 +10,11 @@ import pandas as pd
 import typer
 
 from lasem_core.cli.words import StoreFolder, key_values
-from lasem_core.command import command_line
-from lasem_core.errors import LasemError
-from lasem_core.estimate import spell
-from lasem_core.record import ROW, RunRecord, plain
-from lasem_core.store import RunStore
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.estimate import spell
+from lasem_core.runs.record import ROW, RunRecord, plain
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.command_line import command_line
 
 DEFAULT_STORE = Path("outputs/runs")
 COLUMNS = ("run_id", "dataset", "method", "base", "config", "preset", "profile", "seed")

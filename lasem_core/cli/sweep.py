@@ -10,12 +10,12 @@ import typer
 
 from lasem_core.cli.runs import DEFAULT_STORE
 from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of
-from lasem_core.command import title
-from lasem_core.errors import LasemError
-from lasem_core.estimate import seconds_of, spell
-from lasem_core.spec import RunSpec
-from lasem_core.store import RunStore
-from lasem_core.sweep import plan, run_sweep, split_stored
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.estimate import seconds_of, spell
+from lasem_core.runs.store import RunStore
+from lasem_core.runs.sweep import plan, run_sweep, split_stored
+from lasem_core.spec.command_line import title
+from lasem_core.spec.run_spec import RunSpec
 
 MOST_SEEDS = 1000
 DECIDED = (*ADDRESS, "method", "base", "config")  # by flags or by the artefact

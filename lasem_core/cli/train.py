@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, with_classes
-from lasem_core.spec import Base, Dataset, Method, Preset, Profile, build_spec, choices
+from lasem_core.spec.run_spec import Base, Dataset, Method, Preset, Profile, build_spec, choices
 
 STORE = Path("outputs/runs")
 FLAGS = (*ADDRESS, "method", "base", "config", "device", "precision", "threads")
@@ -59,8 +59,8 @@ def train(
 
 
 def _run(spec: object, store: Path, data: Path | None, jobs: int, as_json: bool) -> None:
-    from lasem_core import api
-    from lasem_core.store import RunStore
+    from lasem_core.runs import run as api
+    from lasem_core.runs.store import RunStore
 
     runs = RunStore(store)
     known = runs.get(api.run_id_of(spec, data))

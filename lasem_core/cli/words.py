@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lasem_core.errors import LasemError
+from lasem_core.common.errors import LasemError
 
 ADDRESS = ("dataset", "preset", "profile", "seed")  # flags of every command that names a run
 

@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from lasem_core.data.source import one_line_reading
+from lasem_core.common.errors import LasemError
+from lasem_core.data.npz import one_line_reading
 from lasem_core.data.stream import Split, Task, TaskStream
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 __all__ = ["Split", "Task", "TaskStream", "fingerprint", "image_shape", "load_stream", "notes"]
 

@@ -11,7 +11,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from lasem_core.errors import LasemError
+from lasem_core.common.errors import LasemError
 
 
 def user_cache() -> Path | None:

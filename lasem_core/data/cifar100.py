@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lasem_core.data import common, source
+from lasem_core.common.errors import LasemError
+from lasem_core.data import npz, splits
 from lasem_core.data.stream import TaskStream
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 SIDE = 32
 PER_CLASS = 500  # official training images of a class
@@ -36,16 +36,16 @@ def load(spec: RunSpec, root: Path | None) -> TaskStream:
 
     Another `classes_per_task` cuts the same sequence of 100 classes into groups of that size.
     """
-    path = source.npz_path("cifar100", root)
+    path = npz.npz_path("cifar100", root)
     classes = [c for task in TASK_CLASSES for c in task]
     size = spec.stream.classes_per_task
-    common.check_n_tasks(spec, len(classes) // size)
-    arrays = source.read_npz(path, SIDE)
+    splits.check_n_tasks(spec, len(classes) // size)
+    arrays = npz.read_npz(path, SIDE)
     if len(arrays.class_names) < len(classes):
         raise LasemError(f"{path}: class_names has {len(arrays.class_names)} classes, CIFAR-100 has {len(classes)}")
     groups = [classes[t * size : (t + 1) * size] for t in range(spec.stream.n_tasks)]
     tasks = [
-        common.task_from(
+        splits.task_from(
             spec,
             f"CIFAR-100 task {t + 1}",
             [arrays.class_names[c] for c in group],
@@ -53,12 +53,12 @@ def load(spec: RunSpec, root: Path | None) -> TaskStream:
         )
         for t, group in enumerate(groups)
     ]
-    return common.in_order(spec, tasks, "CIFAR-100")
+    return splits.in_order(spec, tasks, "CIFAR-100")
 
 
-def _class_images(spec: RunSpec, arrays: source.Arrays, label: int) -> tuple[Tensor, Tensor, Tensor]:
+def _class_images(spec: RunSpec, arrays: npz.Arrays, label: int) -> tuple[Tensor, Tensor, Tensor]:
     pool = np.flatnonzero(arrays.y_train == label)
-    train, valid = common.draw_train_valid(spec, len(pool), PER_CLASS, "cifar100", label)
+    train, valid = splits.draw_train_valid(spec, len(pool), PER_CLASS, "cifar100", label)
     test = arrays.x_test[arrays.y_test == label]
     return tuple(_float(part) for part in (arrays.x_train[pool[train]], arrays.x_train[pool[valid]], test))
 
@@ -69,7 +69,7 @@ def _float(images: np.ndarray) -> Tensor:
 
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`."""
-    return source.npz_fingerprint(source.npz_path("cifar100", root))
+    return npz.npz_fingerprint(npz.npz_path("cifar100", root))
 
 
 def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:

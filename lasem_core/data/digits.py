@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lasem_core.data import common
+from lasem_core.data import splits
 from lasem_core.data.stream import Task, TaskStream
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 SIDE = 8
 VERSION = "digits-1"
@@ -34,22 +34,22 @@ def load(spec: RunSpec, root: Path | None) -> TaskStream:
     54 test images by default."""
     size = spec.stream.classes_per_task
     groups = [tuple(range(first, first + size)) for first in range(0, 10 - size + 1, size)]
-    common.check_n_tasks(spec, 2 * len(groups))
+    splits.check_n_tasks(spec, 2 * len(groups))
     kinds = [(group, turned) for turned in (False, True) for group in groups]
     tasks = [_task(spec, group, turned) for group, turned in kinds[: spec.stream.n_tasks]]
-    return common.in_order(spec, tasks, "Digits (scikit-learn)")
+    return splits.in_order(spec, tasks, "Digits (scikit-learn)")
 
 
 def _task(spec: RunSpec, group: tuple[int, ...], turned: bool) -> Task:
     name = f"digits {group[0]}-{group[-1]}" + (", turned and inverted" if turned else "")
-    return common.task_from(spec, name, [str(d) for d in group], [_class_images(spec, d, turned) for d in group])
+    return splits.task_from(spec, name, [str(d) for d in group], [_class_images(spec, d, turned) for d in group])
 
 
 def _class_images(spec: RunSpec, digit: int, turned: bool) -> tuple[Tensor, Tensor, Tensor]:
     images, labels = _digits()
     own = images[torch.from_numpy(labels == digit)]
     own = 1 - own.rot90(1, (2, 3)) if turned else own
-    train, valid, test = common.split_class(spec, len(own), "digits", digit, turned)
+    train, valid, test = splits.split_class(spec, len(own), "digits", digit, turned)
     return own[train], own[valid], own[test]
 
 

@@ -8,49 +8,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lasem_core.data import common, source, tree
+from lasem_core.common.errors import LasemError
+from lasem_core.data import image_tree, npz, splits
 from lasem_core.data.stream import TaskStream
-from lasem_core.errors import LasemError
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 
 def load(spec: RunSpec, root: Path | None) -> TaskStream:
     """`stream.n_tasks` tasks; images 128x128, split 6:1:3 per class by default."""
-    images = tree.read(_prepared(spec, root))
+    images = image_tree.read(_prepared(spec, root))
     size = spec.stream.classes_per_task
     groups = [
         (domain, classes[first : first + size])
         for domain, classes in _classes(images).items()
         for first in range(0, len(classes) - size + 1, size)
     ]
-    common.check_n_tasks(spec, len(groups))
+    splits.check_n_tasks(spec, len(groups))
     tasks = [
-        tree.task(spec, images, f"{domain or title(spec, root)} task {t + 1}", [(domain, c) for c in classes])
+        image_tree.task(spec, images, f"{domain or title(spec, root)} task {t + 1}", [(domain, c) for c in classes])
         for t, (domain, classes) in enumerate(groups[: spec.stream.n_tasks])
     ]
-    return common.in_order(spec, tasks, title(spec, root, images))
+    return splits.in_order(spec, tasks, title(spec, root, images))
 
 
-def _classes(images: tree.Tree) -> dict[str, list[str]]:
+def _classes(images: image_tree.Tree) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for domain, name in sorted(images.rows):
         found.setdefault(domain, []).append(name)
     return found
 
 
-def title(spec: RunSpec, root: Path | None, images: tree.Tree | None = None) -> str:
+def title(spec: RunSpec, root: Path | None, images: image_tree.Tree | None = None) -> str:
     """What the images are called; Caltech-101 says how many of its classes are there."""
     if spec.dataset == "caltech101":
         return "Caltech-101" + (f" ({len(images.rows)} classes, 128x128)" if images else "")
-    return tree.printable(source.data_folder("folder", "images", root).resolve().name)
+    return image_tree.printable(npz.data_folder("folder", "images", root).resolve().name)
 
 
 def _prepared(spec: RunSpec, root: Path | None) -> Path:
     if spec.dataset == "folder":
-        return tree.cached("folder", existing_folder(root), None)
-    home = source.data_folder("caltech101", "caltech101/<class>/*.jpg", root)
+        return image_tree.cached("folder", existing_folder(root), None)
+    home = npz.data_folder("caltech101", "caltech101/<class>/*.jpg", root)
     if (home / "caltech101").is_dir():
-        return tree.cached("caltech101", home / "caltech101", home, without_background)
+        return image_tree.cached("caltech101", home / "caltech101", home, without_background)
     if (home / "caltech101.npz").is_file():
         return home / "caltech101.npz"
     raise LasemError(
@@ -59,19 +59,19 @@ def _prepared(spec: RunSpec, root: Path | None) -> Path:
     )
 
 
-def without_background(folder: Path) -> tree.Listing:
+def without_background(folder: Path) -> image_tree.Listing:
     """The files of an image tree without Caltech-101's BACKGROUND_Google, which is no class."""
-    return [entry for entry in tree.scan(folder) if not entry[1].startswith("BACKGROUND")]
+    return [entry for entry in image_tree.scan(folder) if not entry[1].startswith("BACKGROUND")]
 
 
 def notes(spec: RunSpec, root: Path | None) -> tuple[str, ...]:
     """What the user should know about the images at hand: files that could not be read."""
-    return tree.unreadable_note(tree.read(_prepared(spec, root)))
+    return image_tree.unreadable_note(image_tree.read(_prepared(spec, root)))
 
 
 def existing_folder(root: Path | None) -> Path:
     """The image tree of data set `folder`; raises LasemError where there is none."""
-    folder = source.data_folder("folder", "<class>/<image>", root)
+    folder = npz.data_folder("folder", "<class>/<image>", root)
     if not folder.is_dir():
         raise LasemError(f"{folder} is not a folder; give --data PATH with <class>/<image> inside")
     return folder
@@ -79,9 +79,9 @@ def existing_folder(root: Path | None) -> Path:
 
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`: file names, classes and the resized images; the first call makes them."""
-    return source.npz_fingerprint(_prepared(spec, root))
+    return npz.npz_fingerprint(_prepared(spec, root))
 
 
 def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
     """See `lasem_core.data.image_shape`."""
-    return 3, tree.SIDE, tree.SIDE
+    return 3, image_tree.SIDE, image_tree.SIDE

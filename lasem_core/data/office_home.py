@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from lasem_core.data import common, source, tree
+from lasem_core.common.errors import LasemError
+from lasem_core.common.keyed_random import key, permutation
+from lasem_core.data import image_tree, npz, splits
 from lasem_core.data.stream import TaskStream
-from lasem_core.errors import LasemError
-from lasem_core.keyed_random import key, permutation
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 PAGE = "https://www.hemanthdv.org/officeHomeDataset.html"
 OFFICIAL_FOLDER = "OfficeHomeDataset_10072016"
@@ -110,18 +110,18 @@ def plain(name: str) -> str:
 
 def load(spec: RunSpec, root: Path | None) -> TaskStream:
     """The tasks of `office-home` or `office-home-incremental`, split 6:1:3 per class."""
-    images = tree.read(prepared(root))
+    images = image_tree.read(prepared(root))
     members = {(plain(d), plain(c)): (d, c) for d, c in images.rows}
     groups = _incremental(spec) if spec.dataset == "office-home-incremental" else _groups(spec)
-    common.check_n_tasks(spec, len(groups))
+    splits.check_n_tasks(spec, len(groups))
     groups = groups[: spec.stream.n_tasks]
     check_complete(members, groups)
     tasks = [
-        tree.task(spec, images, f"{domain} task {t + 1}", [members[plain(domain), plain(c)] for c in classes])
+        image_tree.task(spec, images, f"{domain} task {t + 1}", [members[plain(domain), plain(c)] for c in classes])
         for t, (domain, classes) in enumerate(groups)
     ]
     title = "Office-Home" + (" Incremental" if spec.dataset == "office-home-incremental" else "")
-    return common.in_order(spec, tasks, title)
+    return splits.in_order(spec, tasks, title)
 
 
 def _groups(spec: RunSpec) -> list[tuple[str, list[str]]]:
@@ -131,7 +131,7 @@ def _groups(spec: RunSpec) -> list[tuple[str, list[str]]]:
         if spec.stream.domain_groups == "shared":
             order = torch.tensor(SHARED_GROUPS).flatten().tolist()
         else:
-            order = permutation(key(common.trial(spec), "office-home groups", domain), len(CLASSES)).tolist()
+            order = permutation(key(splits.trial(spec), "office-home groups", domain), len(CLASSES)).tolist()
         firsts = range(0, len(order) - size + 1, size)
         groups += [(domain, [CLASSES[k] for k in order[first : first + size]]) for first in firsts]
     return groups
@@ -168,18 +168,18 @@ def found_in(home: Path) -> Path | None:
     return next((found for found in map(find, named) if found is not None), None)
 
 
-def listing(folder: Path) -> tree.Listing:
+def listing(folder: Path) -> image_tree.Listing:
     """The files of the two domains in use; Art and Clipart stay unread."""
     wanted = {plain(d) for d in DOMAINS}
-    return [entry for entry in tree.scan(folder) if plain(entry[0]) in wanted]
+    return [entry for entry in image_tree.scan(folder) if plain(entry[0]) in wanted]
 
 
 def prepared(root: Path | None) -> Path:
     """The prepared file, made from the official folder if need be; raises LasemError saying what to do."""
-    home = source.data_folder("office-home", "office-home.npz", root)
+    home = npz.data_folder("office-home", "office-home.npz", root)
     folder = found_in(home)
     if folder is not None:
-        return tree.cached("office-home", folder, home, listing)
+        return image_tree.cached("office-home", folder, home, listing)
     if (home / "office-home.npz").is_file():
         return home / "office-home.npz"
     raise LasemError(f"office-home is not in {home}; {how_to_get(home)}")
@@ -193,7 +193,7 @@ def how_to_get(home: Path) -> str:
     )
 
 
-def counts(files: tree.Listing) -> tuple[str, ...]:
+def counts(files: image_tree.Listing) -> tuple[str, ...]:
     """One line per domain: classes and files found beside the official release's."""
     lines = []
     for domain in DOMAINS:
@@ -205,14 +205,14 @@ def counts(files: tree.Listing) -> tuple[str, ...]:
 
 def notes(spec: RunSpec, root: Path | None) -> tuple[str, ...]:
     """What the user should know about the images at hand: files that could not be read."""
-    return tree.unreadable_note(tree.read(prepared(root)))
+    return image_tree.unreadable_note(image_tree.read(prepared(root)))
 
 
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`: file names, classes and the resized images; the first call makes them."""
-    return source.npz_fingerprint(prepared(root))
+    return npz.npz_fingerprint(prepared(root))
 
 
 def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
     """See `lasem_core.data.image_shape`."""
-    return 3, tree.SIDE, tree.SIDE
+    return 3, image_tree.SIDE, image_tree.SIDE

@@ -9,10 +9,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from lasem_core.data import office_home, source, tree
+from lasem_core.common.disk import one_line_errors
+from lasem_core.common.errors import LasemError
+from lasem_core.data import image_tree, npz, office_home
 from lasem_core.data.stream import Split, Task, TaskStream
-from lasem_core.disk import one_line_errors
-from lasem_core.errors import LasemError
 
 COLUMNS = 10  # images per class in a contact sheet
 THUMB = 64  # pixels
@@ -29,26 +29,26 @@ def status(root: Path | None) -> list[tuple[str, str]]:
 
 def _found(name: str, root: Path | None, look: Callable[[str, Path | None], str]) -> str:
     try:
-        with source.one_line_reading():
+        with npz.one_line_reading():
             return look(name, root)
     except LasemError as problem:  # of this data set; the others are still worth a line
         return f"not usable: {problem}"
 
 
 def _npz_status(name: str, root: Path | None) -> str:
-    path = source.npz_path(name, root)
-    return f"{path}, {path.stat().st_size / 1e6:.0f} MB, fingerprint {source.npz_fingerprint(path)}"
+    path = npz.npz_path(name, root)
+    return f"{path}, {path.stat().st_size / 1e6:.0f} MB, fingerprint {npz.npz_fingerprint(path)}"
 
 
 def _tree_status(name: str, root: Path | None) -> str:
-    home = source.data_folder(name, name, root)
+    home = npz.data_folder(name, name, root)
     folder = office_home.found_in(home) if name == "office-home" else home / name
     if folder is not None and folder.is_dir():
-        listing = tree.scan(folder)
+        listing = image_tree.scan(folder)
         return f"{folder}, {len({entry[:2] for entry in listing})} class folders, {len(listing)} files"
     prepared = home / f"{name}.npz"
     if prepared.is_file():
-        return f"{prepared}, fingerprint {source.npz_fingerprint(prepared)}"
+        return f"{prepared}, fingerprint {npz.npz_fingerprint(prepared)}"
     how = office_home.how_to_get(home) if name == "office-home" else f"needs {name}/<class>/"
     raise LasemError(f"{name} is not in {home}; {how}")
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from lasem_core.common.keyed_random import words
 from lasem_core.data.stream import Split
-from lasem_core.keyed_random import words
 
 STATISTICS_CHUNK = 64  # images
 

@@ -21,11 +21,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lasem_core.data import common
+from lasem_core.common.keyed_random import key, permutation, uniform
+from lasem_core.data import splits
 from lasem_core.data.pixels import Noise, gaussian
 from lasem_core.data.stream import Split, Task, TaskStream
-from lasem_core.keyed_random import key, permutation, uniform
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 VERSION = "planted-3"
 SIDE = 32
@@ -53,19 +53,19 @@ def load(spec: RunSpec, root: Path | None) -> TaskStream:
     """`stream.n_tasks` tasks of `stream.classes_per_task` glyphs with 20 training, 10 validation and 50 test
     images per class: a pure function of the spec; `stream.fraction` keeps a part of the training images."""
     tasks = [_task(spec, t) for t in range(spec.stream.n_tasks)]
-    return common.in_order(spec, tasks, f"Planted tasks ({spec.stream.relatedness})")
+    return splits.in_order(spec, tasks, f"Planted tasks ({spec.stream.relatedness})")
 
 
 def _task(spec: RunSpec, task: int) -> Task:
-    related, trial = spec.stream.relatedness, common.trial(spec)
+    related, trial = spec.stream.relatedness, splits.trial(spec)
     glyph_task = 0 if related in ("high", "both") else task
     look_task = 0 if related in ("low", "both") else task
     glyphs = _glyphs(key(trial, "planted glyphs", glyph_task), spec.stream.classes_per_task)
     look = _appearance(trial, look_task)
     counts = COUNTS | {"train": max(1, round(spec.stream.fraction * COUNTS["train"]))}
-    splits = (_draw(key(trial, "planted", task, split), glyphs, look, n) for split, n in counts.items())
+    drawn = (_draw(key(trial, "planted", task, split), glyphs, look, n) for split, n in counts.items())
     names = tuple(f"glyph {glyph_task + 1}.{k + 1}" for k in range(len(glyphs)))
-    return Task(f"glyphs {glyph_task + 1}, appearance {look_task + 1}", names, *splits)
+    return Task(f"glyphs {glyph_task + 1}, appearance {look_task + 1}", names, *drawn)
 
 
 def _glyphs(k: int, n: int) -> Tensor:

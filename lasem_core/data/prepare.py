@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lasem_core.data import folder, office_home, source, tree
-from lasem_core.errors import LasemError
+from lasem_core.common.errors import LasemError
+from lasem_core.data import folder, image_tree, npz, office_home
 
 DOWNLOADABLE = ("cifar100", "stl10")
 FROM_FOLDER = ("office-home", "caltech101")
@@ -43,8 +43,8 @@ def prepare(dataset: str, home: Path, given: Path | None = None) -> Prepared:
     """
     if dataset not in DOWNLOADABLE + FROM_FOLDER:
         raise LasemError(f"'{dataset}' needs no preparation; these do: {', '.join(DOWNLOADABLE + FROM_FOLDER)}")
-    with source.one_line_reading():
-        return _prepare(dataset, source.expanded(home), None if given is None else source.expanded(given))
+    with npz.one_line_reading():
+        return _prepare(dataset, npz.expanded(home), None if given is None else npz.expanded(given))
 
 
 def _prepare(dataset: str, home: Path, given: Path | None) -> Prepared:
@@ -91,8 +91,8 @@ def _extract(archive: Path, place: Path) -> None:
                 content.extractall(place, filter="data")
         else:
             raise LasemError(f"--from {archive}: neither a folder nor a zip or tar archive")
-    except (*source.UNREADABLE, tarfile.TarError, lzma.LZMAError) as error:
-        raise LasemError(f"--from {archive}: cannot unpack it ({source.reason(error)})") from None
+    except (*npz.UNREADABLE, tarfile.TarError, lzma.LZMAError) as error:
+        raise LasemError(f"--from {archive}: cannot unpack it ({npz.reason(error)})") from None
 
 
 def _prepare_arrays(dataset: str, target: Path, given: Path | None) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def _prepare_arrays(dataset: str, target: Path, given: Path | None) -> tuple[str
     else:
         with tempfile.TemporaryDirectory(prefix="lasem-") as place:
             content = _official(dataset, lambda: read(Path(place), True), "cannot download it")
-    source.write_npz(target, content, compressed=True)
+    npz.write_npz(target, content, compressed=True)
     return (f"{len(content['y_train'])} training and {len(content['y_test'])} test images",)
 
 
@@ -112,7 +112,7 @@ def _official(dataset: str, read: Callable[[], dict[str, np.ndarray]], problem: 
         return read()
     except (OSError, RuntimeError) as error:
         raise LasemError(
-            f"{dataset}: {problem} ({source.reason(error)}); where there is a network, get {ARCHIVES[dataset]} and run "
+            f"{dataset}: {problem} ({npz.reason(error)}); where there is a network, get {ARCHIVES[dataset]} and run "
             f"`lasem data prepare {dataset} --from {ARCHIVES[dataset]}`"
         ) from None
 
@@ -144,19 +144,19 @@ def _prepare_office_home(place: Path, target: Path) -> tuple[str, ...]:
         raise LasemError(f"{place} has no folders {' and '.join(office_home.DOMAINS)}; see {office_home.PAGE}")
     listing = office_home.listing(found)
     office_home.check_complete({(office_home.plain(d), office_home.plain(c)): (d, c) for d, c, _ in listing})
-    tree.prepare(listing, found, target)
-    return (*office_home.counts(listing), *tree.unreadable_note(tree.read(target)))
+    image_tree.prepare(listing, found, target)
+    return (*office_home.counts(listing), *image_tree.unreadable_note(image_tree.read(target)))
 
 
 def _prepare_tree(place: Path, target: Path) -> tuple[str, ...]:
     found = place
     for _ in range(2):  # archives wrap the class folders in one or two of their own
-        inside = tree.folders(found)
-        found = inside[0] if len(inside) == 1 and tree.folders(inside[0]) else found
+        inside = image_tree.folders(found)
+        found = inside[0] if len(inside) == 1 and image_tree.folders(inside[0]) else found
     listing = folder.without_background(found)
-    tree.prepare(listing, found, target)
-    images = tree.read(target)
-    return (f"{len(images.rows)} classes, {len(images.images)} images", *tree.unreadable_note(images))
+    image_tree.prepare(listing, found, target)
+    images = image_tree.read(target)
+    return (f"{len(images.rows)} classes, {len(images.images)} images", *image_tree.unreadable_note(images))
 
 
 def _sha256(path: Path) -> str:

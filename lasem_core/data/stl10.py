@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lasem_core.data import common, source
+from lasem_core.common.errors import LasemError
+from lasem_core.common.keyed_random import key, permutation, uniform
+from lasem_core.data import npz, splits
 from lasem_core.data.pixels import Noise, Pixels, pooled, standardised
 from lasem_core.data.stream import Task, TaskStream
-from lasem_core.errors import LasemError
-from lasem_core.keyed_random import key, permutation, uniform
-from lasem_core.spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec
 
 SIDE = 96
 PER_CLASS = 500  # official training images of a class
@@ -46,18 +46,18 @@ class Pools:
 
 def load(spec: RunSpec, root: Path | None) -> TaskStream:
     """The tasks of `stl10` or `stl10-group`; images stay uint8 in one pool (see `pixels`)."""
-    arrays = source.read_npz(source.npz_path("stl10", root), SIDE)
+    arrays = npz.read_npz(npz.npz_path("stl10", root), SIDE)
     pools = _pools(arrays)
     n_classes, size = len(pools.names), spec.stream.classes_per_task
     if size > n_classes:
         raise LasemError(f"stream.classes_per_task = {size}: this STL-10 file has {n_classes} classes")
-    common.check_n_tasks(spec, math.comb(n_classes, size))
+    splits.check_n_tasks(spec, math.comb(n_classes, size))
     sets = class_sets(spec.stream.n_tasks, size, n_classes, spec.dataset)
     tasks = [_task(spec, pools, t, classes) for t, classes in enumerate(sets)]
-    return common.in_order(spec, tasks, title(arrays))
+    return splits.in_order(spec, tasks, title(arrays))
 
 
-def title(arrays: source.Arrays) -> str:
+def title(arrays: npz.Arrays) -> str:
     """The honest name of the file at hand, for records and figures."""
     have = (len(arrays.class_names), len(arrays.y_train), len(arrays.y_test))
     if have == OFFICIAL:
@@ -86,7 +86,7 @@ def noise_parameters(spec: RunSpec, task: int) -> tuple[float, float]:
     return means[int(u[0] * len(means))], abs(scales[int(u[1] * len(scales))])
 
 
-def _pools(arrays: source.Arrays) -> Pools:
+def _pools(arrays: npz.Arrays) -> Pools:
     images = (torch.from_numpy(x).permute(0, 3, 1, 2) for x in (arrays.x_train, arrays.x_test))  # views
     rows = (
         [torch.from_numpy(np.flatnonzero(labels == k)) for k in range(len(arrays.class_names))]
@@ -97,7 +97,7 @@ def _pools(arrays: source.Arrays) -> Pools:
 
 def _task(spec: RunSpec, pools: Pools, task: int, classes: list[int]) -> Task:
     # one subset per class and trial, whichever tasks the class is in: "25 % of the given training data"
-    drawn = [common.draw_train_valid(spec, len(pools.train_rows[k]), PER_CLASS, "stl10", k) for k in classes]
+    drawn = [splits.draw_train_valid(spec, len(pools.train_rows[k]), PER_CLASS, "stl10", k) for k in classes]
     rows = {
         "train": [pools.train_rows[k][train] for k, (train, _) in zip(classes, drawn, strict=True)],
         "valid": [pools.train_rows[k][valid] for k, (_, valid) in zip(classes, drawn, strict=True)],
@@ -115,13 +115,13 @@ def _pixels(spec: RunSpec, task: int, split: str) -> Pixels:
     channels = tuple(permutation(key(spec.dataset, "channels", task), 3).tolist())  # the identity is allowed
     if spec.stream.noise == "none":
         return Pixels(-0.5, None, channels)
-    noise_key = key(common.trial(spec), spec.dataset, "noise", task, split)
+    noise_key = key(splits.trial(spec), spec.dataset, "noise", task, split)
     return Pixels(-0.5, Noise(*noise_parameters(spec, task), noise_key), channels)
 
 
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`; the nine-class file and the official one differ."""
-    return source.npz_fingerprint(source.npz_path("stl10", root))
+    return npz.npz_fingerprint(npz.npz_path("stl10", root))
 
 
 def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:

@@ -1,7 +1,6 @@
 """Lifelong learners: one file per method, one protocol (`base.py`)."""
 
 from lasem_core.learners.apd import Apd
-from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
 from lasem_core.learners.brute_force import BruteForce
 from lasem_core.learners.darts import Darts
 from lasem_core.learners.den import Den
@@ -11,6 +10,7 @@ from lasem_core.learners.fixed_posterior import FixedPosterior
 from lasem_core.learners.joint import Joint
 from lasem_core.learners.lasem import Lasem
 from lasem_core.learners.progressive import Progressive
+from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
 from lasem_core.learners.single_task import SingleTask
 from lasem_core.learners.static import Static
 

@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core import keyed_random
-from lasem_core.learners.base import Environment, TaskContext
+from lasem_core.common import keyed_random
 from lasem_core.learners.consolidation import consolidate
 from lasem_core.learners.gradient import GradientLearner, activate, convolve, flat, head_tensors, tensors_of
-from lasem_core.transfer import Tensors, specific_filters
+from lasem_core.learners.protocol import Environment, TaskContext
+from lasem_core.model.transfer import Tensors, specific_filters
 
 
 class Apd(GradientLearner):

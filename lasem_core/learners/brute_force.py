@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.em import Batch, FixedPrior, Prior
-from lasem_core.learners.base import Environment, EpochReport, Fit, FitResult, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.protocol import Environment, EpochReport, Fit, FitResult, TaskContext
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 
 class Candidate(ConfiguredLearner):

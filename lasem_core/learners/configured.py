@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core import transfer
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.em import Active, Batch, FixedPrior, Prior, e_step, em_step
-from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
+from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
+from lasem_core.learners.pruning import RULES
 from lasem_core.learners.trace import PosteriorTrace
-from lasem_core.network import TaskNetwork, TaskTensors, Trie
-from lasem_core.optim import RMSProp
-from lasem_core.pruning import RULES
-from lasem_core.transfer import Initializer, Tensors
+from lasem_core.model import transfer
+from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
+from lasem_core.model.optim import RMSProp
+from lasem_core.model.transfer import Initializer, Tensors
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 KEPT_PLANS = 256  # of the configurations that pruning evaluates; `sampled` draws ever new sets of them
 

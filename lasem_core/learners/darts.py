@@ -22,16 +22,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lasem_core import keyed_random
-from lasem_core.configs import ConfigSpace, TransferConfig, parse_groups
+from lasem_core.common import keyed_random
 from lasem_core.em import Batch, Prior
-from lasem_core.learners.base import Environment, EpochReport, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.learners.gradient import activate, convolve, dropout, flat
-from lasem_core.network import TaskNetwork
-from lasem_core.optim import RMSProp
-from lasem_core.transfers import fetch
+from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
+from lasem_core.model.crossing import fetch
+from lasem_core.model.network import TaskNetwork
+from lasem_core.model.optim import RMSProp
+from lasem_core.spec.configs import ConfigSpace, TransferConfig, parse_groups
 
 
 def mixed_logits(network: TaskNetwork, images: Tensor, mixture: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:

@@ -38,9 +38,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.learners import den_surgery as surgery
-from lasem_core.learners.base import Environment, EpochReport, TaskContext
 from lasem_core.learners.gradient import GradientLearner, activate, convolve, head_tensors, tensors_of
-from lasem_core.transfer import specific_filters
+from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
+from lasem_core.model.transfer import specific_filters
 
 PHASES = ("head", "retrain", "expand", "adapt")
 HEAD_START = 0.1  # initial scale of a later task's head: small enough for the sparse penalty to reach zero in time

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lasem_core.transfer import Initializer, Tensors
+from lasem_core.model.transfer import Initializer, Tensors
 
 Layers = Sequence[Tensors]
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from lasem_core.em import log_true_class
-from lasem_core.learners.base import Environment
 from lasem_core.learners.fine_tune import FineTune
+from lasem_core.learners.protocol import Environment
 
 FISHER_CHUNK = 16  # images whose gradients are held at once
 

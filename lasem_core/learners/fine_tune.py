@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.em import Batch, Prior, m_step
-from lasem_core.learners.base import EpochReport, TaskContext
+from lasem_core.learners.protocol import EpochReport, TaskContext
 from lasem_core.learners.static import Static
-from lasem_core.network import TaskNetwork
+from lasem_core.model.network import TaskNetwork
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 
 class FineTune(Static):

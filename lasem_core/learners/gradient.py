@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lasem_core import keyed_random
-from lasem_core.architecture import Architecture, ConvLayer
+from lasem_core.common import keyed_random
 from lasem_core.em import Batch
-from lasem_core.learners.base import Environment, EpochReport, Learner, TaskContext
-from lasem_core.optim import RMSProp
-from lasem_core.transfer import Initializer, Tensors
+from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
+from lasem_core.model.optim import RMSProp
+from lasem_core.model.transfer import Initializer, Tensors
+from lasem_core.spec.architecture import Architecture, ConvLayer
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, layer: ConvLayer) -> Tensor:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import torch
 
-from lasem_core import keyed_random
-from lasem_core.configs import TransferConfig
+from lasem_core.common import keyed_random
 from lasem_core.em import Batch, Prior
-from lasem_core.learners.base import TaskContext
 from lasem_core.learners.fine_tune import FineTune
-from lasem_core.network import TaskNetwork
-from lasem_core.optim import RMSProp
+from lasem_core.learners.protocol import TaskContext
+from lasem_core.model.network import TaskNetwork
+from lasem_core.model.optim import RMSProp
+from lasem_core.spec.configs import TransferConfig
 
 
 class Joint(FineTune):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from lasem_core.configs import ConfigSpace
 from lasem_core.em import PRIORS, HistoryPrior, Prior
-from lasem_core.learners.base import Environment
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.protocol import Environment
+from lasem_core.spec.configs import ConfigSpace
 
 
 class Lasem(ConfiguredLearner):

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.architecture import ConvLayer
-from lasem_core.learners.base import Environment, TaskContext
 from lasem_core.learners.gradient import GradientLearner, activate, convolve, flat, head_tensors, tensors_of
-from lasem_core.transfer import Initializer, Tensors, specific_filters
+from lasem_core.learners.protocol import Environment, TaskContext
+from lasem_core.model.transfer import Initializer, Tensors, specific_filters
+from lasem_core.spec.architecture import ConvLayer
 
 Laterals = list[dict[int, Tensors]]  # per layer, by the earlier task's number
 

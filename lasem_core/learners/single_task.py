@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.learners.static import Static
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 
 class SingleTask(Static):

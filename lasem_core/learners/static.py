@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from lasem_core.configs import ConfigSpace, TransferConfig
 from lasem_core.em import FixedPrior, Prior
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 
 class Static(ConfiguredLearner):

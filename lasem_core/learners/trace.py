@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lasem_core.em import Step
-from lasem_core.learners.base import EpochReport
-from lasem_core.transfers import fetch
+from lasem_core.learners.protocol import EpochReport
+from lasem_core.model.crossing import fetch
 
 FIRST_STEPS = 200  # mini-batches of a task whose posteriors are kept one by one
 NOTHING = 1e-30  # what is less has no digits: sums of weights that processors may, or may not, flush to zero

@@ -18,9 +18,9 @@ import pytest
 from playwright.sync_api import TimeoutError
 from sample_records import record
 
-from lasem_core.api import run_id_of
-from lasem_core.artefacts import plan
-from lasem_core.store import RunStore
+from lasem_core.runs.artefacts import plan
+from lasem_core.runs.run import run_id_of
+from lasem_core.runs.store import RunStore
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / ".cache" / "browser"

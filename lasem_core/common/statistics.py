@@ -1,0 +1,67 @@
+"""Are two ways of training the same, within a margin? Paired differences and two one-sided t-tests (Schuirmann 1987).
+
+That a difference is not significant shows nothing with few trials. TOST turns the question round: it calls two ways
+equivalent only where a difference as large as the margin would have been seen, in either direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from lasem_core.runs.metrics import t_interval
+from lasem_core.views.verdicts import MIN_TRIALS, NOT_RUN, UNDECIDED
+
+EQUIVALENT, DIFFERENT = "equivalent", "different"
+LEVEL = 0.05  # of each of the two tests
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What paired differences say about a margin.
+
+    Attributes:
+        mean: of the differences.
+        half: half-width of their 90 % t-interval, NaN below two.
+        p: the larger of the two one-sided p-values; NaN below two.
+        n: differences.
+        margin: the largest difference that does not matter.
+    """
+
+    mean: float
+    half: float
+    p: float
+    n: int
+    margin: float
+
+    @property
+    def verdict(self) -> str:
+        """`equivalent` if the 90 % interval lies within the margin (p < 0.05), `different` if it lies outside."""
+        if not self.n:
+            return NOT_RUN
+        if self.n < MIN_TRIALS:
+            return UNDECIDED
+        if self.p < LEVEL:
+            return EQUIVALENT
+        return DIFFERENT if abs(self.mean) - self.half > self.margin else UNDECIDED
+
+
+def tost(differences: Sequence[float], margin: float) -> Equivalence:
+    """Two one-sided paired t-tests of -margin < mean < margin; differences that are not finite are left out."""
+    values = np.asarray([d for d in differences if np.isfinite(d)], dtype=float)
+    n = len(values)
+    if n < 2:
+        return Equivalence(float(values.mean()) if n else np.nan, np.nan, np.nan, n, margin)
+    mean, half = t_interval(values, 1 - 2 * LEVEL)
+    return Equivalence(mean, half, _p_value(mean, values.std(ddof=1) / np.sqrt(n), n, margin), n, margin)
+
+
+def _p_value(mean: float, error: float, n: int, margin: float) -> float:
+    """The one-sided test nearer to its border decides."""
+    room = margin - abs(mean)
+    if error == 0:
+        return 0.0 if room > 0 else 1.0
+    return float(stats.t.sf(room / error, n - 1))

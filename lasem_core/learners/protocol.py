@@ -1,0 +1,171 @@
+"""The protocol every method follows.
+
+    training.lifelong
+    └── for each task of the stream
+        ├── learner.begin_task(context)
+        ├── learner.train_task(fit)          default: fit(self), the epochs below
+        │   └── for each epoch
+        │       ├── learner.train_step(batch)     for each mini-batch
+        │       └── learner.end_epoch()      the only place that may wait for the device
+        └── learner.end_task()
+
+A learner never touches the disk; the loop never asks which learner it holds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from lasem_core.data.stream import Task
+from lasem_core.em import Batch
+from lasem_core.spec.architecture import Architecture
+from lasem_core.spec.run_spec import RunSpec
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where and on what a learner works: the run's spec, its image shape, its device.
+
+    `map` runs trainings that do not depend on each other (brute force): Python's own one after another, or one
+    with the same signature that runs them in parallel and yields results in order.
+    """
+
+    spec: RunSpec
+    image_shape: tuple[int, int, int]
+    device: torch.device
+    map: Map = map
+
+    @property
+    def arch(self) -> Architecture:
+        return Architecture.build(self.spec.model, self.image_shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """dtype of the parameters."""
+        return torch.float64 if self.spec.precision == "fp64" else torch.float32
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """dtype of the convolutions."""
+        return torch.bfloat16 if self.spec.precision == "bf16" else self.dtype
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What a learner may know at the start of a task.
+
+    Attributes:
+        number: the task's position in `TaskStream.tasks`; a revisited task has the same number.
+        visit: position in the stream's order; keys every random number of this visit.
+        task: its data. The test split is for the loop alone.
+        epochs: how many epochs the task will be trained for.
+        lr: learning rate by epoch of this task.
+        seen: the tasks met so far by number, this one among them; only joint training looks at them.
+    """
+
+    number: int
+    visit: int
+    task: Task
+    epochs: int
+    lr: Callable[[int], float]
+    seen: Mapping[int, Task] = field(default_factory=dict)
+
+
+@dataclass
+class EpochReport:
+    """What a learner tells about an epoch (all on the host).
+
+    Attributes:
+        loss: mean training loss.
+        config: bit string of the configuration in use, empty for methods without one.
+        transfer: per layer the probability (or mixture weight) of 'transferred'.
+        entropy, max_weight: of the posterior, means over the epoch (the paper's convergence monitor).
+        weights: (step or None, {configuration: mass}) rows; None marks the epoch's mean.
+        extra: further columns of the history table that only this method, so set up, has.
+    """
+
+    loss: float = float("nan")
+    config: str = ""
+    transfer: Sequence[float] = ()
+    entropy: float = float("nan")
+    max_weight: float = float("nan")
+    weights: list[tuple[int | None, dict[str, float]]] = field(default_factory=list)
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+FitResult = Any
+
+
+class Fit(Protocol):
+    """Runs the epochs of the open task for a learner.
+
+    `fit(learner)` goes on where the loop stands. For a training of its own a learner passes `log`, the plain
+    values of the log it goes on from ({}: a new one), and `hook=None` where the loop cannot follow it.
+    """
+
+    def __call__(self, learner: Learner, **own: Any) -> FitResult: ...
+
+
+class Learner(ABC):
+    """A lifelong learner. A new method is one file with one subclass, registered in `learners.METHODS`."""
+
+    def __init__(self, env: Environment):
+        self.env = env
+        self.spec = env.spec
+
+    @abstractmethod
+    def begin_task(self, context: TaskContext) -> None:
+        """Make what a new task needs; a task seen before is trained on as it is."""
+
+    @abstractmethod
+    def train_step(self, batch: Batch) -> None:
+        """Learn from one mini-batch of the current task, without waiting for the device."""
+
+    @abstractmethod
+    def end_epoch(self) -> EpochReport:
+        """Report the epoch that just ended."""
+
+    @abstractmethod
+    def end_task(self) -> None:
+        """Fix what the task keeps (choose its configuration, roll back, freeze)."""
+
+    @abstractmethod
+    def predict(self, task: int, images: Tensor) -> Tensor:
+        """Logits (B, K) of a task seen so far for images (B, C, H, W), with today's shared knowledge."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training goes on from: tensors, numbers, strings, lists and dicts of them only."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`, on a fresh learner of the same environment."""
+
+    @abstractmethod
+    def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
+        """Go on within a task: `training` is that key of the state dict, there if and only if a task is open."""
+
+    @abstractmethod
+    def stored_tensors(self) -> dict[str, list[Tensor]]:
+        """What stays in memory after a task end, by owner: 'shared' and one entry per task ('task0', ...)."""
+
+    def train_task(self, fit: Fit) -> FitResult:
+        """Train the current task; `fit` runs the epochs for any learner and returns their log."""
+        return fit(self)
+
+    def train_index(self, n: int) -> Tensor:
+        """Which of the n training images the epochs go through."""
+        return torch.arange(n, device=self.env.device)
+
+    @property
+    def configs(self) -> list[str]:
+        """Final configuration of each finished task by task number, layer 1 first; empty for methods without one."""
+        return []

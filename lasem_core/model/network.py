@@ -1,0 +1,200 @@
+"""The task CNN in all its configurations at once: a trie of convolutions.
+
+Configurations with a common prefix share its activations, so one forward pass gives the features of every
+requested configuration (4 layers: 30 layer evaluations instead of 64), and one backward pass the
+posterior-weighted gradient. Activations are kept as (prefix, batch, height, width, channel): contiguous in
+memory, and `channels_last` to the convolution without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from lasem_core.model.crossing import send
+from lasem_core.model.transfer import Filters, Initializer, Sharing, Tensors, specific_filters
+from lasem_core.spec.architecture import Architecture, ConvLayer
+from lasem_core.spec.configs import TransferConfig
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Which prefixes of the level above go through one set of filters; None = all of them, in order."""
+
+    parents: Tensor | None
+
+
+@dataclass(frozen=True)
+class Trie:
+    """The plan of one forward pass over a set of configurations in canonical order.
+
+    Attributes:
+        levels: per layer the transferred and the task-specific branch; a branch nobody needs is None.
+        bits: (C, d), 1 where a configuration transfers a layer.
+        index: (C,) canonical index of each configuration, which keys its dropout mask.
+    """
+
+    configs: tuple[TransferConfig, ...]
+    levels: tuple[tuple[Branch | None, Branch | None], ...]
+    bits: Tensor
+    index: Tensor
+
+    @classmethod
+    def build(cls, configs: Sequence[TransferConfig], device: torch.device, dtype: torch.dtype) -> Trie:
+        """Plan `configs`; ValueError unless they are distinct and in canonical order (then the leaves are, too)."""
+        index = [config.index for config in configs]
+        if index != sorted(set(index)):
+            raise ValueError("configurations must be distinct and in canonical order")
+        wanting, prefixes = [], [()]  # per branch: which prefixes want it, and of how many
+        for depth in range(1, configs[0].depth + 1):
+            wanted = {config.bits[:depth] for config in configs}
+            transferred = [i for i, prefix in enumerate(prefixes) if (*prefix, True) in wanted]
+            specific = [i for i, prefix in enumerate(prefixes) if (*prefix, False) in wanted]
+            wanting += [(parents, len(prefixes)) for parents in (transferred, specific)]
+            prefixes = [(*prefixes[i], True) for i in transferred] + [(*prefixes[i], False) for i in specific]
+        bits = [bit for config in configs for bit in config.bits]
+        *parents, index, bits = send([*(parents for parents, _ in wanting), index, bits], device)
+        branches = [_branch(some, n) for some, (_, n) in zip(parents, wanting, strict=True)]
+        levels = tuple(zip(branches[::2], branches[1::2], strict=True))
+        return cls(tuple(configs), levels, bits.view(len(configs), -1).to(dtype), index)  # bits (C, d)
+
+    @cached_property
+    def transferred(self) -> list[bool]:
+        """Per layer: does some configuration transfer it?"""
+        return [any(layer) for layer in zip(*(config.bits for config in self.configs), strict=True)]
+
+    @property
+    def specific(self) -> list[bool]:
+        """Per layer: does some configuration keep it task-specific?"""
+        return [not all(layer) for layer in zip(*(config.bits for config in self.configs), strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def _branch(parents: Tensor, n_prefixes: int) -> Branch | None:
+    if not len(parents):
+        return None
+    return Branch(None if len(parents) == n_prefixes else parents)
+
+
+@dataclass
+class TaskTensors:
+    """What one task owns: adapters of transferred layers, filters of task-specific ones, its head."""
+
+    adapters: list[Tensors | None]
+    specific: list[Tensors | None]
+    head: list[Tensors]
+
+    @classmethod
+    def create(cls, arch: Architecture, sharing: Sharing, trie: Trie, n_classes: int, init: Initializer) -> TaskTensors:
+        """Fresh tensors for the configurations of `trie`; a tensor that none of them uses is not made."""
+        adapters = [
+            sharing.init_adapter(layer, init.scoped("adapter", layer.number)) if used else None
+            for layer, used in zip(arch.layers, trie.transferred, strict=True)
+        ]
+        specific = [
+            specific_filters(layer, init.scoped("specific", layer.number)) if used else None
+            for layer, used in zip(arch.layers, trie.specific, strict=True)
+        ]
+        return cls(adapters, specific, _head(arch, n_classes, init.scoped("head")))
+
+    def keep(self, config: TransferConfig) -> None:
+        """Drop what `config` does not use (released code, item 19)."""
+        self.adapters = [a if bit else None for a, bit in zip(self.adapters, config.bits, strict=True)]
+        self.specific = [s if not bit else None for s, bit in zip(self.specific, config.bits, strict=True)]
+
+    def tensors(self) -> list[Tensor]:
+        groups = [*self.adapters, *self.specific, *self.head]
+        return [tensor for group in groups if group is not None for tensor in group.values()]
+
+
+def _head(arch: Architecture, n_classes: int, init: Initializer) -> list[Tensors]:
+    widths = (arch.n_features, *arch.head, n_classes)
+    return [
+        {"weight": init.weight(f"weight{i}", (n_out, n_in)), "bias": init.bias(n_out)}
+        for i, (n_in, n_out) in enumerate(pairwise(widths))
+    ]
+
+
+@dataclass
+class TaskNetwork:
+    """One task's network over shared knowledge.
+
+    Attributes:
+        shared: per layer the shared tensors, or None where no configuration transfers the layer.
+        compute_dtype: dtype of the convolutions; parameters and head keep their own.
+    """
+
+    arch: Architecture
+    sharing: Sharing
+    shared: list[Tensors | None]
+    task: TaskTensors
+    compute_dtype: torch.dtype = field(default=torch.float32)
+
+    def features(self, images: Float[Tensor, "B channels H W"], trie: Trie) -> Float[Tensor, "C B F"]:
+        """Flattened features (C, B, F) of every configuration of `trie` for images (B, C_in, H, W)."""
+        x = images.to(self.compute_dtype).permute(0, 2, 3, 1)[None]  # (1, B, H, W, C_in)
+        for position, (layer, (transferred, specific)) in enumerate(zip(self.arch.layers, trie.levels, strict=True)):
+            outputs = []
+            if transferred is not None:
+                outputs.append(_convolve(_select(x, transferred), self._transferred(position), layer))
+            if specific is not None:
+                outputs.append(_convolve(_select(x, specific), self._specific(position), layer))
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # (P, B, H, W, C)
+        return x.flatten(2).to(self.task.head[0]["weight"].dtype)  # (C, B, F)
+
+    def _transferred(self, position: int) -> Filters:
+        shared, adapter = self.shared[position], self.task.adapters[position]
+        if shared is None or adapter is None:
+            raise ValueError(f"this network cannot transfer layer {position + 1}")
+        return self.sharing.filters(shared, adapter)
+
+    def _specific(self, position: int) -> Filters:
+        own = self.task.specific[position]
+        if own is None:
+            raise ValueError(f"this network has no task-specific layer {position + 1}")
+        return own["weight"], own["bias"]
+
+    def logits(
+        self, features: Float[Tensor, "C B F"], mask: Shaped[Tensor, "C B F"] | None = None
+    ) -> Float[Tensor, "C B K"]:
+        """Logits of features; `mask` drops features in the M-step."""
+        x = features if mask is None else features * (mask / (1 - self.arch.dropout))
+        for group in self.task.head[:-1]:
+            x = F.relu(F.linear(x, group["weight"], group["bias"]))
+        return F.linear(x, self.task.head[-1]["weight"], self.task.head[-1]["bias"])
+
+    def penalty(self, transfer_mass: Float[Tensor, " depth"], transferred: Sequence[bool]) -> Float[Tensor, ""] | None:
+        """Auxiliary loss, each layer's weighted by the posterior mass of 'this layer is transferred'.
+
+        A layer that no evaluated configuration transfers stays out of the graph, so that RMSProp leaves it alone.
+        """
+        layers = zip(self.task.adapters, transfer_mass, transferred, strict=True)
+        pairs = [(adapter, mass) for adapter, mass, used in layers if adapter and used]
+        terms = self.sharing.penalty([adapter for adapter, _ in pairs]) if pairs else None  # (L,)
+        return None if terms is None else terms @ torch.stack([mass for _, mass in pairs])
+
+    def parameters(self) -> list[Tensor]:
+        """Every tensor of this task, shared ones first."""
+        return [t for group in self.shared if group for t in group.values()] + self.task.tensors()
+
+
+def _select(x: Tensor, branch: Branch) -> Tensor:
+    return x if branch.parents is None else x.index_select(0, branch.parents)
+
+
+def _convolve(x: Tensor, filters: Filters, layer: ConvLayer) -> Tensor:
+    """Convolution, max-pool, ReLU on (P, B, H, W, C); pooling first touches fewer numbers, and they commute."""
+    weight, bias = (tensor.to(x.dtype) for tensor in filters)
+    z = F.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weight, bias, padding=layer.kernel // 2)
+    if layer.pool > 1:
+        z = F.max_pool2d(z, layer.pool, layer.pool, layer.pool_padding, ceil_mode=True)
+    return z.relu_().permute(0, 2, 3, 1).unflatten(0, x.shape[:2])

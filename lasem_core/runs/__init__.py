@@ -1,0 +1,1 @@
+"""What becomes of a run: trained, recorded, found again, repeated by the thousand."""

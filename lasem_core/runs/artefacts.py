@@ -1,0 +1,313 @@
+"""Which runs each figure and table of the paper is a view of.
+
+A declaration says it as the paper does: methods, bases, data sets, configurations. `plan` expands it for a
+profile and a set of seeds; artefacts that need the same run share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from lasem_core.common.errors import LasemError
+from lasem_core.spec import presets
+from lasem_core.spec.configs import ConfigSpace, static_set
+from lasem_core.spec.presets import merge
+from lasem_core.spec.run_spec import RunSpec, build_spec
+
+STATIC_SET = "the static set"  # as many configurations as the depth of the data set's network asks for
+EVERY_CONFIG = "every configuration"
+ADJACENT = "adjacent layers"  # a partition of the layers into groups of neighbours
+
+PAIR = ("cifar100", "office-home")
+SHARED = ("hps", "tf", "df-cnn")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A family of runs: every combination of its data sets, bases, configurations and settings.
+
+    Attributes:
+        first_seed_only: for costs and demonstrations, which need no interval.
+        pinned: the data set is the point: no other may take its place.
+        at_quick: settings for profile quick alone, whose own schedule would take days here.
+        profile, seeds: the point as well, whatever a plan asks for.
+    """
+
+    method: str
+    datasets: tuple[str, ...]
+    bases: tuple[str, ...] = ("none",)
+    configs: tuple[str | None, ...] = (None,)
+    settings: tuple[Mapping[str, Any], ...] = field(default=({},))
+    first_seed_only: bool = False
+    pinned: bool = False
+    at_quick: Mapping[str, Any] = field(default_factory=dict)
+    profile: str | None = None
+    seeds: Sequence[int] | None = None
+
+
+def _on_three_data_sets(method: str, **kind: Any) -> tuple[Runs, ...]:
+    """Figure 3 leaves hard parameter sharing out on STL-10."""
+    return Runs(method, PAIR, SHARED, **kind), Runs(method, ("stl10",), ("tf", "df-cnn"), **kind)
+
+
+def _em(**switches: Any) -> dict[str, Any]:
+    return {"em": switches}
+
+
+def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: Any) -> Runs:
+    """Three tasks of every relatedness: the fourth would look at the first one's channel again."""
+    streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
+    settings = tuple({"stream": stream} | choices for stream in streams)
+    return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
+
+
+def _scale(n_tasks: int, epochs: int) -> dict[str, Any]:
+    return {"stream": {"n_tasks": n_tasks}, "schedule": {"epochs": epochs}}
+
+
+def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] = ("none",)) -> tuple[Runs, ...]:
+    scale = _scale(n_tasks, epochs)
+    return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
+
+
+def _nine_layers(method: str, *settings: Mapping[str, Any], configs: tuple[str | None, ...] = (None,)) -> Runs:
+    return Runs(method, ("stl10-group",), ("df-cnn",), configs, settings, at_quick=_scale(3, 5))
+
+
+def _paired(method: str, *settings: Mapping[str, Any], configs: tuple[str | None, ...] = (None,)) -> Runs:
+    return Runs(method, ("cifar100",), SHARED, configs, settings, at_quick=_scale(3, 100))
+
+
+def _whole_task(dataset: str, base: str) -> Runs:
+    """As many epochs as Table 2 has, for what pruning evaluates in the course of a task."""
+    scale = _scale(1, 500) | _em(prune="refreshed")
+    return Runs("lasem", (dataset,), (base,), first_seed_only=True, at_quick=scale)
+
+
+def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
+    scale = _scale(3, 10) | _em(**em)
+    bases = ("hps", "df-cnn")
+    return Runs(method, ("stl10", "caltech101"), bases, configs, first_seed_only=True, at_quick=scale)
+
+
+REFRESHED = _em(prune="refreshed")  # exact EM on ten tasks of 200 epochs takes seven times as long
+LASEM = _on_three_data_sets("lasem", at_quick=REFRESHED)
+STATIC = _on_three_data_sets("static", configs=(STATIC_SET,))
+_SEARCHED = _scale(5, 100)  # brute force trains sixteen networks a task
+SEARCHES = (
+    Runs("static", PAIR, SHARED, ("all",), at_quick=_SEARCHED),
+    Runs("lasem", PAIR, SHARED, at_quick=_SEARCHED),
+    Runs("brute-force", PAIR, SHARED, at_quick=_SEARCHED),
+)
+OTHER_METHODS = (
+    *(Runs(method, ("office-home",)) for method in ("den", "apd", "progressive")),
+    Runs("darts", ("office-home",), ("hps", "df-cnn")),
+)
+REFERENCES = tuple(Runs(method, ("cifar100",)) for method in ("single-task", "joint", "ewc", "fine-tune"))
+_SWITCHES = tuple(
+    _em(likelihood=likelihood, prior=prior, rollback=rollback)
+    for likelihood in ("joint", "mean")
+    for prior in ("count", "running-mean", "uniform", "history")
+    for rollback in (True, False)
+    if rollback or (likelihood, prior) in (("joint", "count"), ("mean", "running-mean"))
+)
+DYNAMICS = Runs(
+    "lasem",
+    ("cifar100",),
+    ("hps", "df-cnn"),
+    settings=(*_SWITCHES, *(_em(m_steps=n) for n in (2, 5))),
+    at_quick=_scale(3, 60),
+)
+FIXED = (
+    Runs(
+        "fixed-posterior",
+        ("office-home",),
+        ("df-cnn",),
+        ("top2",),
+        tuple(_em(fixed_mass=mass / 10) for mass in range(5, 11)),
+        at_quick=_scale(5, 100),
+    ),
+    Runs("lasem", ("office-home",), ("df-cnn",), at_quick=_scale(5, 100)),
+)
+
+ARTEFACTS: dict[str, tuple[Runs, ...]] = {
+    "figure1": (Runs("static", PAIR, ("hps", "df-cnn"), (STATIC_SET,)),),
+    "figure2": (),  # a drawing of the three bases
+    "figure3": STATIC + LASEM,
+    "figure4": (Runs("lasem", PAIR, SHARED, at_quick=REFRESHED),),
+    "figure5": FIXED,
+    "figure6": (),  # the architectures
+    "figure7": STATIC + LASEM,
+    "figure8": LASEM,
+    "table1": (*OTHER_METHODS, Runs("lasem", ("office-home",), SHARED, at_quick=REFRESHED)),
+    "table2": (),  # the experiments' parameters
+    "table3": SEARCHES,
+    "appendix_c": SEARCHES,
+    "appendix_e": (
+        _nine_layers("static", {}, configs=("all",)),
+        _nine_layers("lasem", _em(groups=ADJACENT), _em(groups="", prune="sampled", prune_every=4)),
+    ),
+    "appendix_f": tuple(
+        Runs(method, ("office-home",), bases, configs, first_seed_only=True)
+        for method, bases, configs in (
+            ("static", SHARED, ("all", "top2")),
+            ("lasem", SHARED, (None,)),
+            ("brute-force", SHARED, (None,)),
+            ("darts", ("hps", "df-cnn"), (None,)),
+            *((method, ("none",), (None,)) for method in ("single-task", "progressive", "den", "apd")),
+        )
+    ),
+    "dynamics": (DYNAMICS,),
+    "methods": (
+        *_compared(3, 40, "single-task", "fine-tune", "joint", "ewc", "progressive", "den", "apd"),
+        *_compared(3, 40, "darts", bases=("hps", "df-cnn")),
+        *_compared(3, 40, "static", "lasem", "brute-force", bases=SHARED),
+        *_compared(10, 10, "single-task", "progressive"),
+    ),
+    "larger_images": (
+        _on_larger_images("static", "all"),
+        _on_larger_images("lasem", None, prune="refreshed", prune_every=20),
+    ),
+    "planted": (
+        _planted("static", (EVERY_CONFIG,), preset="paper"),
+        _planted("lasem", preset="paper"),
+        _planted("lasem", preset="released"),
+    ),
+    "speed": (
+        _paired("static", {}, configs=("all",)),
+        _paired("lasem", {}, _em(prune="refreshed")),
+        _whole_task("stl10", "hps"),
+        _planted("lasem", preset="paper"),
+        _planted("lasem", preset="paper", precision="bf16"),
+    ),
+}
+
+
+def _on_cifar(family: Runs, profile: str, seeds: Iterable[int]) -> Runs:
+    """`family` on CIFAR-100, in place of a data set of which nobody here has the images."""
+    return replace(family, datasets=("cifar100",), profile=profile, seeds=tuple(seeds))
+
+
+def _evidence() -> Iterator[Runs]:
+    """Every run that decides a claim of the paper on CIFAR-100 or STL-10, the most telling first.
+
+    Seeds come outermost in the pairs, so that every base has as many trials as the others at any time.
+    """
+    all_layers = Runs("static", ("cifar100",), SHARED, ("all",))
+    pruned = Runs("lasem", ("cifar100",), SHARED, settings=(REFRESHED,))
+    for seed in range(5):
+        yield from (_on_cifar(family, "quick", (seed,)) for family in (all_layers, pruned))
+    for seed in range(3):
+        yield from (_on_cifar(replace(f, bases=("hps",)), "paper", (seed,)) for f in (all_layers, pruned))
+    yield from _one_change_at_a_time()
+    others = replace(all_layers, configs=(STATIC_SET,))
+    yield _on_cifar(others, "quick", range(3))
+    for family in (DYNAMICS, *FIXED, *SEARCHES, *OTHER_METHODS, *REFERENCES):
+        yield _on_cifar(family, "quick", range(3))
+    yield _on_cifar(replace(pruned, settings=({},)), "quick", range(3))
+    for seed in range(3):
+        yield from (_on_cifar(replace(f, bases=("tf", "df-cnn")), "paper", (seed,)) for f in (all_layers, pruned))
+    yield _on_cifar(others, "quick", (3, 4))
+    yield _on_cifar(replace(pruned, settings=({"preset": "released"} | REFRESHED,)), "quick", (0,))
+    on_stl10 = {"datasets": ("stl10",), "bases": ("tf", "df-cnn"), "profile": "quick", "seeds": (0, 1)}
+    yield from (replace(family, **on_stl10) for family in (all_layers, pruned))
+
+
+def _one_change_at_a_time() -> Iterator[Runs]:
+    """What might turn our transfer at all layers into the paper's 24.7: the released code's ways, one by one.
+
+    Roll-back and re-initialisation act on layers that a task keeps to itself: they exist for LASEM only.
+    """
+    decay, shared = {"optim": {"lr_decay": 1 / 4000}}, {"stream": {"images": "shared"}}
+    ways = {
+        "static": ({}, decay, shared, {"preset": "released"}),
+        "lasem": (_em(rollback=False), _em(shared_init="until-transferred"), decay, shared),
+    }
+    for method, settings in ways.items():
+        extra = REFRESHED if method == "lasem" else {}
+        configs = ("all",) if method == "static" else (None,)
+        chosen = tuple(merge(extra, way) for way in settings)
+        yield _on_cifar(Runs(method, ("cifar100",), ("hps",), configs, chosen), "quick", (0,))
+
+
+EVIDENCE = "evidence"  # not one of the paper's figures and tables, but the list of runs that decide them
+
+
+def plan(
+    artefacts: Iterable[str],
+    profile: str,
+    seeds: Sequence[int] | None = None,
+    dataset: str | None = None,
+    preset: str = "paper",
+    settings: Mapping[str, str] | None = None,
+) -> list[RunSpec]:
+    """The runs that `artefacts` need, each once, in the order of the declarations.
+
+    Arguments:
+        artefacts: names in `ARTEFACTS`, `all` of them, or `evidence`.
+        seeds: None: as many as the profile has for the data set.
+        dataset: takes the place of the paper's data sets; None: those, and `planted` at profile smoke.
+        settings: dotted switches for every run, as `lasem train --set` takes them.
+    """
+    dataset = dataset or ("planted" if profile == "smoke" else None)
+    common = {"profile": profile, "preset": preset}
+    families = [family for name in _names(artefacts) for family in _families(name)]
+    specs = (spec for family in families for spec in _expand(family, common, seeds, dataset, dict(settings or {})))
+    return list(dict.fromkeys(specs))
+
+
+def _names(artefacts: Iterable[str]) -> list[str]:
+    names = list(artefacts)
+    for name in names:
+        if name not in (*ARTEFACTS, "all", EVIDENCE):
+            raise LasemError(f"unknown artefact '{name}'; choose from: all, {', '.join(ARTEFACTS)}, {EVIDENCE}")
+    return list(ARTEFACTS) if "all" in names else names
+
+
+def _families(name: str) -> Iterable[Runs]:
+    return _evidence() if name == EVIDENCE else ARTEFACTS[name]
+
+
+def _expand(
+    family: Runs, common: dict[str, Any], seeds: Sequence[int] | None, dataset: str | None, settings: dict[str, str]
+) -> Iterator[RunSpec]:
+    common = common | ({"profile": family.profile} if family.profile else {})
+    seeds = seeds if family.seeds is None else family.seeds
+    for name, base in product(_datasets(family, dataset), family.bases):
+        options = common | {"dataset": name, "method": family.method, "base": base}
+        options = merge(options, family.at_quick if common["profile"] == "quick" else {})
+        depth = build_spec(options, settings).model.depth
+        seeds_here = _seeds(family, common["profile"], name, seeds)
+        for config, switches, seed in product(_configs(family.configs, depth), family.settings, seeds_here):
+            chosen = options | {"config": config, "seed": seed}
+            yield build_spec(merge(chosen, _grouped(switches, depth)), settings)
+
+
+def _datasets(family: Runs, wanted: str | None) -> tuple[str, ...]:
+    return family.datasets if family.pinned or family.profile or not wanted else (wanted,)
+
+
+def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | None) -> Sequence[int]:
+    try:
+        seeds = presets.seeds(profile, dataset) if wanted is None else wanted
+    except KeyError:
+        raise LasemError(f"unknown profile '{profile}'; choose from: {', '.join(presets.PROFILES)}") from None
+    return seeds[:1] if family.first_seed_only else seeds
+
+
+def _configs(configs: tuple[str | None, ...], depth: int) -> list[str | None]:
+    if configs == (STATIC_SET,):
+        return [str(config) for config in static_set(depth).values()]
+    return [str(config) for config in ConfigSpace.full(depth)] if configs == (EVERY_CONFIG,) else list(configs)
+
+
+def _grouped(switches: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
+    if switches.get("em", {}).get("groups") != ADJACENT:
+        return switches
+    size = 3 if depth % 3 == 0 and depth > 3 else 2
+    layers = [str(layer) for layer in range(1, depth + 1)]
+    groups = "|".join(",".join(layers[start : start + size]) for start in range(0, depth, size))
+    return merge(switches, _em(groups=groups))

@@ -1,0 +1,57 @@
+"""The Dask side of a sweep: a cluster of processes on this machine, or a scheduler that runs elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from lasem_core.common.errors import LasemError
+
+try:
+    from distributed import Client, LocalCluster
+    from joblib._dask import DaskDistributedBackend
+except ImportError as missing:
+    raise LasemError("--engine dask needs Dask: pip install 'lasem[cluster]'") from missing
+
+SECONDS_TO_CONNECT = 20
+
+
+class Backend(DaskDistributedBackend):
+    """joblib's Dask engine, which waits for ever for a task that Dask has given up; this one reports it."""
+
+    def submit(self, func: Callable[..., Any], callback: Callable[[Any], None] | None = None) -> Future:
+        """Hand a task over; `callback` gets its result, or the exception that stands for it."""
+        future = super().submit(func, callback)
+        future.add_done_callback(lambda done: done.exception() and callback(done.exception()))
+        return future
+
+
+@contextlib.contextmanager
+def dask_backend(jobs: int, scheduler: str | None) -> Iterator[tuple[int, Backend]]:
+    """The number of runs that go at once and a joblib backend on that cluster."""
+    with contextlib.ExitStack() as stack:
+        address = scheduler or stack.enter_context(_local_cluster(jobs))
+        client = stack.enter_context(_connect(address))
+        yield (sum(client.ncores().values()) or jobs), Backend(client=client)
+
+
+def _local_cluster(jobs: int) -> LocalCluster:
+    """Processes with one thread each; any free port, and no memory limit that would kill a run half-way."""
+    return LocalCluster(
+        n_workers=jobs,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _connect(address: str | LocalCluster) -> Client:
+    try:
+        return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise LasemError(f"no Dask scheduler answers at {address}: {error}") from error

@@ -1,0 +1,78 @@
+"""Who watches a run: a bar where somebody looks at a terminal or a notebook, log lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from lasem_core.learners.protocol import EpochReport
+from lasem_core.spec.run_spec import RunSpec
+
+
+class Silent:
+    """Nobody watches (nbval, workers of a sweep)."""
+
+    def __init__(self, spec: RunSpec | None = None):
+        self.spec = spec
+
+    def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
+        """Take note of nothing."""
+
+    def close(self) -> None:
+        """End of the run, finished or not."""
+
+
+class LogLines(Silent):
+    """A plain line on stderr every few seconds, for headless runs."""
+
+    seconds = 5.0
+
+    def __init__(self, spec: RunSpec):
+        super().__init__(spec)
+        self.last = time.monotonic()
+
+    def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
+        if time.monotonic() - self.last >= self.seconds:
+            self.last = time.monotonic()
+            print(f"lasem: {describe(self.spec, visit, row)}", file=sys.stderr, flush=True)
+
+
+class Bar(Silent):
+    """A tqdm bar over all epochs of the run."""
+
+    def __init__(self, spec: RunSpec):
+        from tqdm.auto import tqdm
+
+        super().__init__(spec)
+        self.bar = tqdm(total=n_visits(spec) * spec.schedule.epochs, unit="epoch", smoothing=0.05)
+
+    def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
+        self.bar.n = visit * self.spec.schedule.epochs + row["epoch"]
+        self.bar.set_description(describe(self.spec, visit, row), refresh=False)
+        self.bar.update(0)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def n_visits(spec: RunSpec) -> int:
+    """How many times a task is trained."""
+    return len(spec.stream.order) if isinstance(spec.stream.order, tuple) else spec.stream.n_tasks
+
+
+def describe(spec: RunSpec, visit: int, row: dict[str, Any]) -> str:
+    """One line about one epoch."""
+    config = f", configuration {row['config']}" if row.get("config") else ""
+    return (
+        f"task {visit + 1}/{n_visits(spec)}, epoch {row['epoch']}/{spec.schedule.epochs}, "
+        f"validation {100 * row['valid_accuracy']:.1f} %{config}"
+    )
+
+
+def choose(spec: RunSpec) -> Silent:
+    """A bar in a terminal or a live kernel, log lines otherwise; LASEM_PROGRESS=bar|log|none decides instead."""
+    kinds = {"bar": Bar, "log": LogLines, "none": Silent}
+    wanted = os.environ.get("LASEM_PROGRESS") or ("bar" if sys.stderr.isatty() else "log")
+    return kinds.get(wanted, LogLines)(spec)

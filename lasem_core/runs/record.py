@@ -1,0 +1,105 @@
+"""What is kept of a finished run: an identical part, which a repetition gives bit for bit, and a measured part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lasem_core.spec.run_spec import RunSpec
+
+TABLES = ("history", "posterior", "accuracy")
+CHOICES = ("dataset", "method", "base", "preset", "profile", "seed")
+RESULTS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio", "configs")
+MEASUREMENTS = ("train_seconds", "eval_seconds", "peak_rss_mb")
+ROW = ("run_id", *CHOICES, *RESULTS, *MEASUREMENTS, "n_tasks", "epochs")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run.
+
+    Attributes:
+        run_id: the name of its folder, see `RunSpec.run_id`.
+        spec: everything that decided the numbers.
+        fingerprint: hash of the data it saw.
+        summary: flat results and `configs`, one bit string per task; part of the identical part.
+        measured: seconds, memory, host, library and code versions.
+        history: metrics per epoch.
+        posterior: position, task, epoch, step, config, mass (float16).
+        accuracy: position, task, when, test_accuracy.
+        path: its folder, None before it is stored.
+        stale: made by an older generation of the code, see `version.CHANGES`.
+    """
+
+    run_id: str
+    spec: RunSpec
+    fingerprint: str
+    summary: dict[str, Any]
+    measured: dict[str, Any]
+    history: pd.DataFrame
+    posterior: pd.DataFrame
+    accuracy: pd.DataFrame
+    path: Path | None = None
+    stale: bool = False
+
+    @property
+    def configs(self) -> list[str]:
+        """One bit string per task, layer 1 first; empty for methods without transfer configurations."""
+        return list(self.summary.get("configs") or [])
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The flat object that `lasem runs --json` and `lasem train --json` print."""
+        return flat_row(self.run_id, self.spec.model_dump(mode="json"), plain(self.summary), plain(self.measured))
+
+    def digest(self) -> str:
+        """Hash of the identical part: equal for two runs exactly when all their results are.
+
+        Tables enter as CSV text, so that plain pandas can recompute it from the stored files.
+        """
+        digest = hashlib.sha256(canonical(self.summary))
+        for name in TABLES:
+            digest.update(getattr(self, name).to_csv(index=False).encode())
+        return digest.hexdigest()
+
+
+def flat_row(run_id: str, spec: Mapping[str, Any], summary: Mapping[str, Any], measured: Mapping[str, Any]) -> dict:
+    """The keys of `ROW` from the parts of a record; what a run does not have is None."""
+    row = dict.fromkeys(ROW) | {"run_id": run_id} | {name: spec[name] for name in CHOICES}
+    row |= {"n_tasks": spec["stream"]["n_tasks"], "epochs": spec["schedule"]["epochs"], "configs": []}
+    row |= {name: summary[name] for name in (*RESULTS, "n_tasks", "epochs") if summary.get(name) is not None}
+    return row | {name: measured.get(name) for name in MEASUREMENTS}
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a nested dictionary, as `--set` and `--where` write them."""
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's types: numpy numbers become Python's, NaN and infinity null, paths text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def canonical(value: Any) -> bytes:
+    """One spelling of a JSON value, for hashing."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,225 @@
+"""The files of one run record: how they are written, verified and read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lasem_core.common.disk import sync_folder, write_synced
+from lasem_core.runs.generation import generation
+from lasem_core.runs.record import TABLES, RunRecord, plain
+from lasem_core.spec.run_spec import RunSpec, explain
+
+
+class Damaged(Exception):
+    """A record that is not what was written."""
+
+
+class _Outline(BaseModel):
+    """A part of record.json of which only the named keys are looked at without a RunSpec."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Switches(_Outline):
+    prune: str
+
+
+class _Stream(_Outline):
+    n_tasks: int
+
+
+class _Schedule(_Outline):
+    epochs: int
+
+
+class _Spec(_Outline):
+    dataset: str
+    method: str
+    base: str
+    preset: str
+    profile: str
+    seed: int
+    config: str | None
+    stream: _Stream
+    schedule: _Schedule
+    em: _Switches
+
+
+class _Summary(_Outline):
+    peak_at_best_valid: float | None = None
+    peak_test: float | None = None
+    final_accuracy: float | None = None
+    forgetting_ratio: float | None = None
+    configs: list[str] | None = None
+    n_tasks: int | None = None
+    epochs: int | None = None
+
+
+class _Measured(_Outline):
+    train_seconds: float | None = None
+    eval_seconds: float | None = None
+    peak_rss_mb: float | None = None
+
+
+class _Document(_Outline):
+    """What a list of runs relies on; the whole specification is validated where one record is read."""
+
+    run_id: str
+    numerics_version: int
+    fingerprint: str
+    digest: str
+    spec: _Spec
+    summary: _Summary
+    measured: _Measured
+    sha256: dict[str, str]
+
+
+def write_files(folder: Path, record: RunRecord, model_state: dict[str, Any] | None) -> None:
+    """Write a whole record into an empty folder and wait until it is on the disk."""
+    files = {f"{name}.parquet": _parquet(getattr(record, name)) for name in TABLES}
+    if model_state is not None:
+        files["model.pt"] = _torch_bytes(model_state)
+    for name, data in files.items():
+        write_synced(folder / name, data)
+    write_synced(folder / "record.json", _document_bytes(record, files))
+    sync_folder(folder)
+
+
+def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
+    spec = record.spec.model_dump(mode="json")
+    document = {
+        "run_id": record.run_id,
+        "numerics_version": generation(spec),
+        "fingerprint": record.fingerprint,
+        "digest": record.digest(),
+        "spec": spec,
+        "summary": plain(record.summary),
+        "measured": plain(record.measured),
+        "sha256": {name: _sha256(data) for name, data in files.items()},
+    }
+    body = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}").encode()
+    return body + _seal(body)
+
+
+def _seal(body: bytes) -> bytes:
+    """The end of record.json, which vouches for every byte before it."""
+    return f',\n "checksum": "{_sha256(body)}"\n}}\n'.encode()
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+    return buffer.getvalue()
+
+
+def _torch_bytes(state: dict[str, Any]) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """record.json, verified against its own checksum; FileNotFoundError where there is no such run."""
+    data = _read(folder, "record.json")
+    body = data[: -len(_seal(b""))]
+    if data != body + _seal(body):
+        raise Damaged("record.json does not match its checksum")
+    document = _parsed(data)
+    if document["run_id"] != folder.name:
+        raise Damaged(f"it belongs to run {document['run_id']}")
+    return document
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+        _Document.model_validate(document)
+    except ValidationError as error:
+        raise Damaged(f"record.json: {explain(error)}") from None
+    except (ValueError, RecursionError):  # not UTF-8, not JSON
+        raise Damaged("record.json is not a JSON text") from None
+    return document
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record in `folder`; raises Damaged, or FileNotFoundError where there is none."""
+    document = read_document(folder)
+    try:
+        return RunRecord(
+            run_id=document["run_id"],
+            spec=RunSpec(**document["spec"]),
+            fingerprint=document["fingerprint"],
+            summary=document["summary"],
+            measured=document["measured"],
+            **{name: _read_table(folder, name, document["sha256"]) for name in TABLES},
+            path=folder,
+            stale=is_stale(document),
+        )
+    except ValidationError as error:
+        raise Damaged(f"its specification is not one this version knows: {explain(error)}") from None
+
+
+def is_stale(document: dict[str, Any]) -> bool:
+    """Was the record with this record.json made by an older generation of the code?"""
+    return document["numerics_version"] != generation(document["spec"])
+
+
+def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFrame:
+    file = f"{name}.parquet"
+    data = _read(folder, file)
+    if _sha256(data) != checksums.get(file):
+        raise Damaged(f"{file} does not match its checksum")
+    try:
+        return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+    except Exception as error:  # whatever pyarrow makes of bytes that are not Parquet
+        raise Damaged(f"{file} is not a Parquet file ({type(error).__name__})") from None
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
+            raise Damaged(f"{name} is not a file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not folder.exists():  # no such run, or just set aside by another reader
+            raise
+        raise Damaged(f"{name} is missing") from None
+
+
+def add_model(model: Path, folder: Path) -> None:
+    """A record cloned without its model gets it back from a repetition, if it is the same to the bit."""
+    if model.exists() and _sha256(model.read_bytes()) == read_document(folder)["sha256"].get(model.name):
+        model.replace(folder / model.name)
+
+
+def read_model(folder: Path) -> bytes:
+    """The model's file; raises Damaged where it is not the one of the record, FileNotFoundError where there is none."""
+    path = folder / "model.pt"
+    if not path.exists():
+        raise FileNotFoundError(path)
+    data = _read(folder, path.name)
+    if _sha256(data) != read_document(folder)["sha256"].get(path.name):
+        raise Damaged("model.pt does not match its checksum")
+    return data
+
+
+def verify_model(folder: Path) -> None:
+    """Raise Damaged if there is a model that is not the one of the record."""
+    with suppress(FileNotFoundError):
+        read_model(folder)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

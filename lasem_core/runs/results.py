@@ -1,0 +1,112 @@
+"""From what the loop has gathered to a run record: tidy tables and a flat summary."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lasem_core.data.stream import TaskStream
+from lasem_core.learners.protocol import Learner
+from lasem_core.runs import metrics
+from lasem_core.runs.peak_memory import peak_mb
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.training import Lifetime
+
+LEADING = 32  # configurations whose mass is stored one by one where there are more than ALL
+ALL = 64
+LIBRARIES = ("torch", "numpy", "pandas", "lasem")
+
+
+def history_table(life: Lifetime) -> pd.DataFrame:
+    """One row per epoch: position, task, epoch, accuracies (NaN = not evaluated), loss, configuration in use,
+    entropy and largest weight of the posterior, `transfer_l` = probability that layer l is transferred."""
+    return pd.DataFrame([row for visit in life.visits for row in visit.history])
+
+
+def posterior_table(life: Lifetime) -> pd.DataFrame:
+    """Tidy posteriors: `step` is the mini-batch within the task, -1 for the mean of an epoch.
+
+    Above 64 configurations only the leading 32 of each row and the mass of the 'rest' are kept.
+    """
+    rows = [row for visit in life.visits for row in visit.posterior]
+    parts = [_tidy(row) for row in rows]
+    if not parts:
+        return pd.DataFrame(columns=["position", "task", "epoch", "step", "config", "mass"])
+    table = pd.concat(parts, ignore_index=True)
+    return table.astype({"position": "int16", "task": "int16", "epoch": "int32", "step": "int32", "mass": "float16"})
+
+
+def _tidy(row: dict[str, Any]) -> pd.DataFrame:
+    weights = row["weights"]
+    if len(weights) > ALL:
+        leading = dict(sorted(weights.items(), key=lambda item: -item[1])[:LEADING])
+        weights = leading | {"rest": max(0.0, sum(weights.values()) - sum(leading.values()))}
+    step = -1 if row["step"] is None else row["step"]
+    place = {"position": row["position"], "task": row["task"], "epoch": row["epoch"], "step": step}
+    return pd.DataFrame({**place, "config": list(weights), "mass": list(weights.values())})
+
+
+def accuracy_table(life: Lifetime) -> pd.DataFrame:
+    """Test accuracies: `when` = before (training), epoch, unrolled (before the roll-back) or after (task end)."""
+    rows = [row for visit in life.visits for row in visit.accuracy] + life.accuracy
+    return pd.DataFrame(rows, columns=["position", "task", "when", "epoch", "test_accuracy"])
+
+
+def summary(spec: RunSpec, stream: TaskStream, learner: Learner, life: Lifetime) -> dict[str, Any]:
+    """The identical part in flat numbers; accuracies are fractions, means over tasks."""
+    table = accuracy_table(life)
+    matrix = metrics.accuracy_matrix(table)
+    first = {task: visit for visit, task in reversed(list(enumerate(stream.order)))}
+    peaks = [life.visits[visit] for visit in first.values()]
+    chance = [1 / task.n_classes for task in stream.tasks]
+    return {
+        "peak_at_best_valid": float(np.mean([v.peak_at_best_valid for v in peaks])),
+        "peak_test": float(np.mean([v.peak_test for v in peaks])),
+        "final_accuracy": float(matrix.iloc[-1].mean()),
+        "forgetting_ratio": float(metrics.forgetting_curve(matrix, stream.order).iloc[-1]),
+        "backward_transfer": metrics.backward_transfer(matrix, stream.order),
+        "forward_transfer": metrics.forward_transfer(table, chance),
+        "configs": _by_task(learner.configs, stream),
+        "n_tasks": len(stream.tasks),
+        "epochs": spec.schedule.epochs,
+        "data_title": stream.title,
+        "stream_hash": stream.content_hash(),
+        **memory(learner),
+    }
+
+
+def _by_task(configs: list[str], stream: TaskStream) -> list[str]:
+    """One entry per task, empty for a task that the stream's order leaves out."""
+    chosen = dict(zip(sorted(set(stream.order)), configs, strict=True)) if configs else {}
+    return [chosen.get(number, "") for number in range(len(stream.tasks))] if chosen else []
+
+
+def memory(learner: Learner) -> dict[str, int]:
+    """What is kept after the last task (Appendix F): bytes of shared knowledge, of the largest task's own tensors
+    and of all; `parameters` counts the numbers among them, whatever else a method keeps for later included."""
+    stored = learner.stored_tensors()
+    sizes = {owner: sum(t.numel() * t.element_size() for t in ts) for owner, ts in stored.items()}
+    shared = sizes.pop("shared", 0)
+    return {
+        "shared_bytes": shared,
+        "task_bytes_max": max(sizes.values(), default=0),
+        "stored_bytes": shared + sum(sizes.values()),
+        "parameters": sum(t.numel() for ts in stored.values() for t in ts if t.is_floating_point()),
+    }
+
+
+def measured(life: Lifetime, machine: dict[str, Any]) -> dict[str, Any]:
+    """What a repetition changes: seconds, peak memory, library versions, and the `machine` (`machine.Watch`)."""
+    return {
+        "train_seconds": sum(visit.train_seconds for visit in life.visits),
+        "eval_seconds": sum(visit.eval_seconds for visit in life.visits) + life.eval_seconds,
+        "task_train_seconds": [visit.train_seconds for visit in life.visits],
+        "peak_rss_mb": peak_mb(),
+        **machine,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }

@@ -1,0 +1,147 @@
+"""The two functions everything else is made of: `train` a specification, `load_learner` of a record."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lasem_core import data as datasets
+from lasem_core.common.errors import Diverged, LasemError
+from lasem_core.data.stream import TaskStream
+from lasem_core.learners import METHODS, Environment, Learner
+from lasem_core.learners.protocol import Map
+from lasem_core.runs import peak_memory, results
+from lasem_core.runs.generation import generation
+from lasem_core.runs.machine import Watch
+from lasem_core.runs.parallel import ProcessMap
+from lasem_core.runs.process import no_denormals, settings
+from lasem_core.runs.progress import Silent, choose
+from lasem_core.runs.store import RunRecord, RunStore
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.spec.size import check_size
+from lasem_core.training import lifelong, to_device
+
+
+@no_denormals()  # from the first: torch starts its worker threads with the data
+def train(
+    spec: RunSpec,
+    store: RunStore | None = None,
+    data: str | Path | None = None,
+    progress: Silent | None = None,
+    jobs: int = 1,
+) -> RunRecord:
+    """Train `spec`, or return its record at once if `store` has it.
+
+    Arguments:
+        spec: what to run.
+        store: where records and checkpoints live; None keeps nothing on disk.
+        data: the data folder; None: the environment's LASEM_DATA.
+        progress: who watches; None: a bar or log lines.
+        jobs: trainings at a time where a method has several that do not depend on each other (brute force).
+
+    Raises LasemError for what the user can mend (no data, no such device, an unwritable store).
+    """
+    device, run_id = resolve_device(spec), run_id_of(spec, data)
+    if store is not None and (record := store.get(run_id)) is not None and not record.stale:
+        return record
+    peak_memory.restart()
+    watch = Watch()
+    stream = datasets.load_stream(spec, data)
+    learner = make_learner(Environment(spec, stream.image_shape, device, _map(spec, jobs)))
+    with settings(spec), _checkpoint(store, run_id) as checkpoint:
+        watcher = progress or choose(spec)
+        try:
+            life = lifelong(learner.env, learner, stream.to(device), checkpoint, watcher)
+        except Diverged:
+            checkpoint.clear()
+            raise
+        finally:
+            watcher.close()
+    record = _record(spec, run_id, data, stream, learner, life, watch.seen())
+    if store is None:
+        return record
+    record = store.put(record, _model_state(stream, learner))
+    checkpoint.clear()
+    return record
+
+
+def _map(spec: RunSpec, jobs: int) -> Map:
+    if jobs < 1:
+        raise LasemError(f"jobs {jobs}: at least one training at a time")
+    return map if jobs == 1 else ProcessMap(jobs, spec.threads)
+
+
+def run_id_of(spec: RunSpec, data: str | Path | None = None) -> str:
+    """The id of `spec` on these data, on this kind of device, by this generation of the code."""
+    made_by = generation(spec.model_dump())
+    return spec.run_id(datasets.fingerprint(spec, data), resolve_device(spec).type, made_by)
+
+
+def load_learner(record: RunRecord) -> Learner:
+    """The trained learner of a stored record; `learner.predict(task, images)` gives logits (B, K)."""
+    if record.path is None:
+        raise LasemError(f"run {record.run_id} was not stored; train it with a store to load its learner")
+    state = RunStore(record.path.parent).model_state(record.run_id)
+    env = Environment(record.spec, tuple(state["image_shape"]), resolve_device(record.spec))
+    learner = make_learner(env)
+    learner.load_state_dict(to_device(state["learner"], env.device))
+    return learner
+
+
+def make_learner(env: Environment) -> Learner:
+    """The learner that `env.spec.method` names."""
+    if env.spec.method not in METHODS:
+        raise LasemError(f"method '{env.spec.method}' is not here yet; choose one of: {', '.join(METHODS)}")
+    check_size(env.spec, env.arch)
+    return METHODS[env.spec.method](env)
+
+
+def resolve_device(spec: RunSpec) -> torch.device:
+    """`auto` is CUDA where there is a device, the CPU otherwise."""
+    available = torch.cuda.is_available()
+    if spec.device == "cuda" and not available:
+        raise LasemError("device 'cuda': no CUDA device here; use --device cpu or auto")
+    return torch.device("cuda" if available and spec.device != "cpu" else "cpu")
+
+
+def _record(
+    spec: RunSpec, run_id: str, data: str | Path | None, stream: TaskStream, learner: Learner, life: Any,
+    machine: dict[str, Any],
+) -> RunRecord:  # fmt: skip
+    return RunRecord(
+        run_id=run_id,
+        spec=spec,
+        fingerprint=datasets.fingerprint(spec, data),
+        summary=results.summary(spec, stream, learner, life),
+        measured=results.measured(life, machine),
+        history=results.history_table(life),
+        posterior=results.posterior_table(life),
+        accuracy=results.accuracy_table(life),
+    )
+
+
+def _model_state(stream: TaskStream, learner: Learner) -> dict[str, Any]:
+    return {"image_shape": list(stream.image_shape), "learner": learner.state_dict()}
+
+
+class _NoCheckpoint:
+    """Where nothing is kept."""
+
+    def load(self) -> None:
+        return None
+
+    def offer(self, build_state: Callable[[], dict[str, Any]], force: bool = False) -> None:
+        return None
+
+    def clear(self) -> None:
+        return None
+
+
+@contextlib.contextmanager
+def _checkpoint(store: RunStore | None, run_id: str) -> Iterator[Any]:
+    with contextlib.nullcontext(_NoCheckpoint()) if store is None else store.checkpoint(run_id) as checkpoint:
+        yield checkpoint

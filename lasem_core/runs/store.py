@@ -1,0 +1,216 @@
+"""Run records on disk: one folder per run, written whole or not at all, verified whenever it is read.
+
+    <root>/<run id>/record.json         specification, summary, measurements, checksums of the other files
+                    history.parquet     metrics per epoch
+                    posterior.parquet   posterior over configurations
+                    accuracy.parquet    test accuracies
+                    model.pt            the trained model; not in git, comes back from the specification
+    <root>/.checkpoints/<run id>.pt     where an unfinished run continues
+    <root>/.aside/<run id>-<n>          damaged records
+    <root>/.tmp/                        records being written
+
+There are no locks: a record is written beside its place and renamed into it, and of two writers the first wins.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lasem_core.common.disk import free_name, one_line_errors, remove, require_writable, sync_folder
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.checkpoint import Checkpointer
+from lasem_core.runs.record import CHOICES, ROW, RunRecord, flat_row, flatten
+from lasem_core.runs.record_files import (
+    Damaged,
+    add_model,
+    is_stale,
+    read_document,
+    read_model,
+    read_record,
+    verify_model,
+    write_files,
+)
+from lasem_core.spec.command_line import command_line
+
+__all__ = ["RunRecord", "RunStore"]
+
+log = logging.getLogger("lasem")
+
+_DAY = 24 * 3600
+_ORDER = (*CHOICES[:5], "config", "seed", "run_id")
+
+
+class RunStore:
+    """The run records below one folder."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """The record, or None; a damaged one is moved to `.aside` with one warning."""
+        folder = self.root / run_id
+        if folder.parent != self.root or run_id.startswith("."):
+            return None
+        try:
+            return read_record(folder)
+        except FileNotFoundError:
+            return None
+        except Damaged as problem:
+            self._set_aside(folder, problem)
+            return None
+        except OSError as error:
+            raise LasemError(f"cannot read {folder}: {error.strerror or error}") from error
+
+    def put(self, record: RunRecord, model_state: dict[str, Any] | None = None) -> RunRecord:
+        """Store a finished run; where another writer was first, theirs stays and is returned."""
+        if record.stale:
+            raise ValueError("a stale record belongs to older code and is not stored again")
+        folder = self.root / record.run_id
+        with one_line_errors("write", folder):
+            self._tidy()
+            temporary = self.root / ".tmp" / f"{record.run_id}-{uuid.uuid4().hex}"
+            temporary.mkdir(parents=True)
+            try:
+                write_files(temporary, record, model_state)
+                return self._move_in(temporary, record.run_id)
+            finally:
+                remove(temporary)
+
+    def model_state(self, run_id: str) -> dict[str, Any]:
+        """The trained model's tensors, ready for `load_state_dict`."""
+        import torch
+
+        folder = self.root / run_id
+        try:
+            data = read_model(folder)
+        except FileNotFoundError:
+            raise LasemError(self._model_help(run_id, "has no model.pt (models are not kept in git)")) from None
+        except Damaged as problem:
+            raise LasemError(self._model_help(run_id, f"is damaged ({problem})")) from None
+        return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+
+    def summaries(self, **where: object) -> pd.DataFrame:
+        """One row per run: results, measurements and every setting under its dotted name.
+
+        Arguments: where, e.g. dataset="cifar100", seed=[0, 1] or **{"em.likelihood": "mean"}.
+        """
+        rows = _chosen(list(self._rows()), where)
+        frame = pd.DataFrame(rows, columns=None if rows else [*ROW, "config", "stale"])
+        return frame.sort_values([*_ORDER], ignore_index=True, kind="stable") if rows else frame
+
+    def records(self, **where: object) -> Iterator[RunRecord]:
+        """The full records of the same runs, in the same order."""
+        for run_id in self.summaries(**where)["run_id"]:
+            if (record := self.get(run_id)) is not None:
+                yield record
+
+    def check(self) -> list[tuple[str, str]]:
+        """Read every file of every record and say what is wrong where; nothing is moved."""
+        problems = []
+        for folder in self._folders():
+            try:
+                read_record(folder)
+                verify_model(folder)
+            except (Damaged, OSError) as problem:
+                problems.append((folder.name, str(problem)))
+        return problems
+
+    def checkpoint(self, run_id: str, every_seconds: float = 300) -> Checkpointer:
+        """Where run `run_id` saves its state; raises LasemError at once if nothing can be written here."""
+        return Checkpointer(self.root / ".checkpoints" / f"{run_id}.pt", every_seconds)
+
+    def require_writable(self) -> None:
+        """Raise LasemError now rather than after hours of training."""
+        require_writable(self.root / ".tmp")
+
+    def _folders(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.root.iterdir() if not path.name.startswith(".") and path.is_dir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise LasemError(f"cannot read the store {self.root}: {error.strerror or error}") from error
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for folder in self._folders():
+            try:
+                yield _summary_row(read_document(folder))
+            except FileNotFoundError:  # moved aside by another reader
+                continue
+            except (Damaged, OSError) as problem:
+                log.warning("run %s is damaged and left out: %s", folder.name, problem)
+
+    def _move_in(self, temporary: Path, run_id: str) -> RunRecord:
+        folder = self.root / run_id
+        while True:
+            try:
+                temporary.rename(folder)
+                sync_folder(self.root)
+                return read_record(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            if (theirs := self.get(run_id)) is not None:  # a damaged one is set aside, then ours moves in
+                add_model(temporary / "model.pt", folder)
+                return theirs
+
+    def _set_aside(self, folder: Path, problem: Damaged) -> None:
+        aside = self.root / ".aside"
+        try:
+            aside.mkdir(exist_ok=True)
+            folder.rename(target := free_name(aside, folder.name))
+        except FileNotFoundError:  # another reader was faster
+            return
+        except OSError as error:
+            log.warning("run %s is damaged (%s) and cannot be moved: %s", folder.name, problem, error.strerror)
+            return
+        log.warning("run %s is damaged (%s): moved to %s, it will be computed again", folder.name, problem, target)
+
+    def _tidy(self) -> None:
+        """Remove what writers that were killed left behind."""
+        for left in [*(self.root / ".tmp").glob("*"), *(self.root / ".checkpoints").glob(".*")]:
+            with suppress(FileNotFoundError):  # its writer has just finished
+                if time.time() - left.stat().st_mtime > _DAY:
+                    remove(left)
+
+    def _model_help(self, run_id: str, problem: str) -> str:
+        record = self.get(run_id)
+        if record is None:
+            return f"there is no run {run_id} in {self.root}"
+        return f"run {run_id} {problem}; train it again: {command_line(record.spec)} --store outputs/again"
+
+
+def _summary_row(document: dict[str, Any]) -> dict[str, Any]:
+    spec, summary = document["spec"], document["summary"]
+    row = flat_row(document["run_id"], spec, summary, document["measured"])
+    row |= {"config": spec["config"], "stale": is_stale(document)}
+    settings = {name: value for name, value in flatten(spec) if name not in row}
+    others = {name: value for name, value in summary.items() if name not in row}
+    return row | others | settings
+
+
+def _chosen(rows: list[dict[str, Any]], where: dict[str, object]) -> list[dict[str, Any]]:
+    known = {key for row in rows for key in row}
+    if rows and (unknown := set(where) - known):
+        raise LasemError(f"unknown key '{min(unknown)}'; choose from: {', '.join(sorted(known))}")
+    return [row for row in rows if all(_matches(row.get(key), wanted) for key, wanted in where.items())]
+
+
+def _matches(value: object, wanted: object) -> bool:
+    """Equality that takes the command line's strings: seed 0 is "0", 0.90 is "0.9"; a list means any of them."""
+    if isinstance(wanted, list | tuple | set | range):
+        return any(_matches(value, one) for one in wanted)
+    try:
+        return float(value) == float(wanted)
+    except (TypeError, ValueError):
+        return str(value) == str(wanted)

@@ -1,0 +1,1 @@
+"""What a run is: specifications, configurations, presets, geometry; no torch here."""

@@ -1,0 +1,81 @@
+"""Which settings act where: one that changes a run's id, but none of its numbers, is refused.
+
+What data set, preset or profile give is accepted everywhere: the tables of `presets.py` do not ask who reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from lasem_core.spec import presets
+from lasem_core.spec.consistency import SEARCHING_METHODS, SHARING_METHODS
+
+if TYPE_CHECKING:
+    from lasem_core.spec.run_spec import RunSpec
+
+_SPLITTING = ("digits", "office-home", "office-home-incremental", "caltech101", "folder")  # have no test split
+
+# (settings or whole parts, what decides whether they are read, its values where they are)
+READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("stream.relatedness", "dataset", ("planted",)),
+    ("stream.domain_groups", "dataset", ("office-home",)),
+    ("stream.noise", "dataset", ("stl10", "stl10-group")),
+    ("stream.test_fraction", "dataset", _SPLITTING),
+    ("stream.valid_fraction stream.normalisation", "dataset", ("cifar100", "stl10", "stl10-group", *_SPLITTING)),
+    ("model.tf_orthogonality", "base", ("tf",)),
+    ("model.weight_std", "model.weight_init", ("truncated-normal",)),
+    ("schedule.test_every", "schedule.evaluation", ("lazy",)),
+    ("em.likelihood em.prior em.prior_count", "method", ("lasem",)),
+    ("em.prune_eps em.prune_every em.prune_samples", "method", ("lasem",)),
+    ("em.prior_count", "em.prior", ("count", "history")),
+    ("em.prune_eps em.prune_every", "em.prune", ("refreshed", "sampled")),
+    ("em.prune_samples", "em.prune", ("sampled",)),
+    ("em.fixed_mass", "method", ("fixed-posterior",)),
+    ("em.groups", "method", SEARCHING_METHODS),
+    ("em.rollback em.shared_init", "method", SHARING_METHODS),
+    ("em.m_steps", "method", ("static", "single-task", "lasem", "fixed-posterior", "brute-force")),
+    ("darts", "method", ("darts",)),
+    ("darts.alpha_lr darts.alpha_beta1 darts.alpha_beta2 darts.alpha_weight_decay", "darts.alpha_optimizer", ("adam",)),
+    ("darts.weight_lr darts.weight_momentum darts.weight_decay", "darts.weight_optimizer", ("sgd",)),
+    ("progressive", "method", ("progressive",)),
+    ("den", "method", ("den",)),
+    ("apd", "method", ("apd",)),
+    ("apd.anchor apd.consolidate_every apd.clusters apd.consolidate_tolerance", "apd.variant", ("original",)),
+    ("brute_force", "method", ("brute-force",)),
+    ("ewc", "method", ("ewc",)),
+)
+
+
+CHOICES = ("dataset", "method", "base", "preset", "profile")
+
+
+def check_effects(spec: RunSpec) -> None:
+    """Raise ValueError for a setting that nobody reads and that is not what `presets.py` gives."""
+    usual = _usual(type(spec), *(getattr(spec, choice) for choice in CHOICES))
+    for names, decides, values in READERS:
+        here = attrgetter(decides)(spec)
+        for name in _settings(spec, names) if here not in values else ():
+            given = attrgetter(name)(spec)
+            if given != attrgetter(name)(usual):
+                raise ValueError(
+                    f"{name} = {given!r} changes nothing where {decides} is '{here}'; leave it out "
+                    f"(it acts where {decides} is {', '.join(values)})"
+                )
+
+
+@lru_cache
+def _usual(kind: type[RunSpec], *choices: str) -> SimpleNamespace:
+    """The parts that the table speaks of, as `choices` alone give them."""
+    filled = presets.resolve(*choices)
+    parts = {name.split(".")[0] for names, _, _ in READERS for name in names.split()}
+    return SimpleNamespace(**{part: kind.model_fields[part].annotation(**filled.get(part, {})) for part in parts})
+
+
+def _settings(spec: RunSpec, names: str) -> Iterator[str]:
+    """The dotted names in `names`, a whole part spelt out."""
+    for name in names.split():
+        yield from [name] if "." in name else (f"{name}.{field}" for field in type(getattr(spec, name)).model_fields)

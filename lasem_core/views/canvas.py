@@ -1,0 +1,141 @@
+"""How every picture looks, and how it reaches the page, the disk and a reader without a kernel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lasem_core.runs.metrics import t_interval
+from lasem_core.views.parameters import in_repository
+
+# seaborn's colour-blind palette, by what the paper's figures tell apart
+_PALETTE = sns.color_palette("colorblind").as_hex()
+TRANSFERRED, SPECIFIC = _PALETTE[3], _PALETTE[0]
+COLOURS = {"hps": _PALETTE[0], "tf": _PALETTE[1], "df-cnn": _PALETTE[2], "none": _PALETTE[7]}
+LASEM, ALL, BEST, RANGE = _PALETTE[3], _PALETTE[0], "#222222", "#d9d9d9"
+TASKS = (_PALETTE[3], _PALETTE[2])
+BASE_NAMES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN", "none": "own network"}
+DATASET_NAMES = {
+    "cifar100": "CIFAR-100",
+    "office-home": "Office-Home",
+    "stl10": "STL-10",
+    "stl10-group": "STL-10, 9 layers",
+    "caltech101": "Caltech-101",
+    "planted": "Planted tasks",
+    "digits": "Digits",
+    "folder": "Own images",
+    "office-home-incremental": "Office-Home Incremental",
+}
+_SETTINGS = {"svg.hashsalt": "lasem", "svg.fonttype": "none", "axes.titlesize": "medium", "figure.dpi": 100}
+
+
+def style() -> AbstractContextManager:
+    """Settings of all pictures, whatever the reader's matplotlib says."""
+    return mpl.rc_context({**sns.axes_style("ticks"), **sns.plotting_context("notebook", 0.8), **_SETTINGS})
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of the 95 % t-interval over trials, as seaborn's `errorbar` wants them; the mean itself below two."""
+    mean, half = t_interval(values)
+    return (mean - half, mean + half) if half == half else (mean, mean)
+
+
+def panel_grid(
+    columns: Sequence[Hashable],
+    rows: Sequence[Hashable],
+    draw: Callable[[Axes, Any, Any], bool],
+    size: tuple[float, float] = (3.4, 2.7),
+) -> Figure:
+    """One panel per (column, row); panels of a single column stand side by side.
+
+    Arguments:
+        draw: called as draw(axes, column, row); False means that there is nothing, and the panel says 'not run'.
+    """
+    shape = (len(rows), len(columns)) if len(columns) > 1 else (1, len(rows))
+    with style():
+        figure = Figure((max(size[0] * shape[1], 4.6), size[1] * shape[0]), layout="constrained")
+        grid = figure.subplots(*shape, squeeze=False)
+        for (row, column), axes in zip([(r, c) for r in rows for c in columns], grid.flat, strict=True):
+            axes.set_title(title(column, row))
+            if not draw(axes, column, row):
+                not_run(axes)
+            sns.despine(ax=axes)
+    return figure
+
+
+def caption(figure: Figure, text: str) -> Figure:
+    """One line above the panels: what a picture that leaves its notebook has to say of itself."""
+    with style():
+        figure.suptitle(text, x=0.01, ha="left", fontsize="small", color="0.35")
+    return figure
+
+
+def title(dataset: Hashable, base: Hashable = "") -> str:
+    """A panel's title from the names used in data."""
+    words = [DATASET_NAMES.get(str(dataset), str(dataset)), BASE_NAMES.get(str(base), str(base))]
+    return " · ".join(word for word in words if word)
+
+
+def not_run(axes: Axes) -> None:
+    """Say so where there is nothing to show."""
+    axes.text(0.5, 0.5, "not run", ha="center", va="center", transform=axes.transAxes, color="0.45", fontsize=12)
+    axes.set(xticks=[], yticks=[])
+
+
+def legend_of_bases(axes: Axes, there: Collection[str], **place: Any) -> None:
+    """The legend of lines that are one base each; a base that is not `there` is called not run."""
+    handles, bases = axes.get_legend_handles_labels()
+    names = [BASE_NAMES[base] + ("" if base in there else ": not run") for base in bases]
+    axes.legend(handles, names, frameon=False, **place)
+
+
+def percent(axes: Axes, what: str, axis: str = "y") -> None:
+    """Fractions shown as percent, with the unit on the axis."""
+    setter = {"y": axes.set_ylabel, "x": axes.set_xlabel}[axis]
+    setter(f"{what} (%)")
+    target = {"y": axes.yaxis, "x": axes.xaxis}[axis]
+    target.set_major_formatter(lambda value, _: f"{100 * value:g}")
+
+
+def png(figure: Figure) -> bytes:
+    """The picture as bytes, without a date in it."""
+    with style(), io.BytesIO() as buffer:
+        figure.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
+def save(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "outputs") -> list[Path]:
+    """Write `<out>/figures/<name>` as PNG and SVG with the numbers behind it as CSV."""
+    folder = in_repository(out) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{ending}" for ending in ("png", "svg", "csv")]
+    with style():
+        figure.savefig(paths[0], dpi=160)
+        figure.savefig(paths[1], metadata={"Date": None})
+    frame.to_csv(paths[2], index=False)
+    return paths
+
+
+def publish(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "outputs") -> None:
+    """Save the picture and show it."""
+    save(figure, name, frame, out)
+    show(png(figure), f"[{name}]")
+
+
+def show(picture: bytes, text: str, extra: Mapping[str, Any] | None = None) -> None:
+    """Display a PNG with a fixed text, so that a repetition prints the same."""
+    import base64
+
+    encoded = base64.b64encode(picture).decode()
+    alternative = {"image/png": {"alt": text.strip("[]")}}
+    display({"text/plain": text, "image/png": encoded, **(extra or {})}, raw=True, metadata=alternative)

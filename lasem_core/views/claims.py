@@ -1,0 +1,181 @@
+"""The paper's orderings, artefact by artefact, as margins that are above 0 where the paper is right.
+
+Margins are paired: one number per trial (seed), from runs that share their tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from lasem_core.spec.configs import static_set
+from lasem_core.views.evidence import Evidence, layer_frequency
+from lasem_core.views.verdicts import Claim, judge_claims
+
+PAIR = ("cifar100", "office-home")
+BASES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN"}
+PEAK, FORGETTING = "peak_at_best_valid", "forgetting_ratio"
+
+Margin = Callable[[pd.DataFrame], pd.Series]
+
+
+def by_seed(runs: pd.DataFrame, base: str, label: str, metric: str = PEAK) -> pd.Series:
+    """One value per trial of the runs called `label` (a static configuration or a method)."""
+    chosen = runs[(runs["base"] == base) & (runs["label"] == label)]
+    return chosen.groupby("seed")[metric].mean()
+
+
+def over(base: str, better: str, worse: str, metric: str = PEAK) -> Margin:
+    """`better` minus `worse` on one base."""
+    return lambda runs: by_seed(runs, base, better, metric) - by_seed(runs, base, worse, metric)
+
+
+def over_median_static(base: str) -> Margin:
+    """LASEM minus the median static configuration of the same trial: 'toward the top of the range'.
+
+    Only trials that have the whole static set: a part of it is no range.
+    """
+
+    def margin(runs: pd.DataFrame) -> pd.Series:
+        static = runs[(runs["base"] == base) & (runs["method"] == "static")]
+        whole = static.groupby("seed").filter(_has_the_static_set)
+        return by_seed(runs, base, "lasem") - whole.groupby("seed")[PEAK].median()
+
+    return margin
+
+
+def _has_the_static_set(runs: pd.DataFrame) -> bool:
+    return set(runs["config"]) >= {str(config) for config in static_set(len(runs["config"].iloc[0])).values()}
+
+
+def best_restricted_over_all(base: str) -> Margin:
+    """The restricted static configuration of highest mean minus transfer at all layers."""
+
+    def margin(runs: pd.DataFrame) -> pd.Series:
+        static = runs[(runs["base"] == base) & (runs["method"] == "static") & (runs["label"] != "all")]
+        means = static.groupby("label")[PEAK].mean()
+        return over(base, means.idxmax(), "all")(runs) if len(means) else pd.Series(dtype=float)
+
+    return margin
+
+
+def transferred(base: str, layers: str = "all") -> Margin:
+    """Share of transferred layers minus one half, or the upper half's share minus the lower half's."""
+
+    def margin(shares: pd.DataFrame) -> pd.Series:
+        here = shares[shares["base"] == base]
+        upper = here["layer"] > here["layer"].max() / 2
+        mean = here.groupby("seed")["transferred"].mean()
+        if layers == "all":
+            return mean - 0.5
+        return here[upper].groupby("seed")["transferred"].mean() - here[~upper].groupby("seed")["transferred"].mean()
+
+    return margin
+
+
+def negative(margin: Margin) -> Margin:
+    """The opposite ordering."""
+    return lambda runs: -margin(runs)
+
+
+def difference(first: Margin, second: Margin) -> Margin:
+    """One margin minus another, trial by trial."""
+    return lambda runs: first(runs) - second(runs)
+
+
+def between(first: tuple[str, str], second: tuple[str, str], metric: str = PEAK) -> Margin:
+    """(base, label) minus (base, label)."""
+    return lambda runs: by_seed(runs, *first, metric) - by_seed(runs, *second, metric)
+
+
+# picking the best of seven restricted configurations: Bonferroni keeps the interval honest
+_FIGURE1 = [
+    Claim(f"{BASES[b]}: restricting transfer beats all layers", PAIR, best_restricted_over_all(b), 1 - 0.05 / 7)
+    for b in ("hps", "df-cnn")
+] + [Claim("DF-CNN: alternating beats all layers", PAIR, over("df-cnn", "alternating", "all"))]
+
+_FIGURE3 = [
+    claim
+    for b, name in BASES.items()
+    for where in (PAIR if b == "hps" else (*PAIR, "stl10"),)
+    for claim in (
+        Claim(f"LASEM {name} beats all layers", where, over(b, "lasem", "all")),
+        Claim(f"LASEM {name} is above the middle of the static range", where, over_median_static(b)),
+        Claim(f"LASEM {name} forgets less than all layers", where, over(b, "lasem", "all", FORGETTING)),
+    )
+]
+
+_FIGURE4 = [
+    Claim("HPS prefers task-specific layers", ("office-home",), negative(transferred("hps"))),
+    Claim("TF transfers more than HPS", PAIR, difference(transferred("tf"), transferred("hps"))),
+    Claim("DF-CNN transfers more than HPS", PAIR, difference(transferred("df-cnn"), transferred("hps"))),
+    Claim("DF-CNN prefers to transfer higher layers", PAIR, transferred("df-cnn", "upper over lower")),
+]
+
+_TABLE1 = [
+    Claim("LASEM DF-CNN beats DARTS DF-CNN", ("office-home",), between(("df-cnn", "lasem"), ("df-cnn", "darts"))),
+    Claim("LASEM DF-CNN beats DARTS HPS", ("office-home",), between(("df-cnn", "lasem"), ("hps", "darts"))),
+    Claim("LASEM DF-CNN beats DEN", ("office-home",), between(("df-cnn", "lasem"), ("none", "den"))),
+    Claim(
+        "LASEM DF-CNN forgets less than APD-Net",
+        ("office-home",),
+        between(("df-cnn", "lasem"), ("none", "apd"), FORGETTING),
+    ),
+    Claim(
+        "LASEM DF-CNN trains faster than ProgNN",
+        ("office-home",),
+        between(("none", "progressive"), ("df-cnn", "lasem"), "train_seconds"),
+    ),
+]
+
+_TABLE3 = [
+    claim
+    for b, name in BASES.items()
+    for claim in (
+        Claim(f"LASEM {name} beats all layers", PAIR, over(b, "lasem", "all")),
+        Claim(
+            f"brute force {name} takes 3 times LASEM's time",
+            PAIR,
+            lambda runs, b=b: (
+                by_seed(runs, b, "brute-force", "train_seconds") - 3 * by_seed(runs, b, "lasem", "train_seconds")
+            ),
+        ),
+    )
+]
+
+CLAIMS: dict[str, list[Claim]] = {
+    "figure1": _FIGURE1,
+    "figure3": _FIGURE3,
+    "figure4": _FIGURE4,
+    "figure5": [
+        Claim(
+            "knowing the configuration (P = 1) beats full LASEM",
+            ("office-home",),
+            lambda runs: (
+                by_seed(runs[(runs["label"] != "lasem") & (runs["fixed_mass"] == 1)], "df-cnn", "top 2")
+                - by_seed(runs, "df-cnn", "lasem")
+            ),
+        )
+    ],
+    "figure7": [claim for claim in _FIGURE3 if "forgets" in claim.text],
+    "figure8": [claim for claim in _FIGURE4 if "higher" in claim.text],
+    "table1": _TABLE1,
+    "table3": _TABLE3,
+    "appendix_c": _TABLE3,
+    "appendix_e": [
+        Claim(
+            "group-wise LASEM beats all layers",
+            ("stl10-group",),
+            lambda runs: by_seed(runs[runs["groups"] != ""], "df-cnn", "lasem") - by_seed(runs, "df-cnn", "all"),
+        )
+    ],
+}
+
+
+def verdicts(evidence: Evidence) -> pd.DataFrame:
+    """The paper's orderings for this artefact, judged by the evidence."""
+    claims = CLAIMS.get(evidence.artefact, [])
+    if evidence.artefact in ("figure4", "figure8"):
+        return judge_claims(claims, layer_frequency(evidence.choices))
+    return judge_claims(claims, evidence.runs)

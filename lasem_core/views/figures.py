@@ -1,0 +1,304 @@
+"""Figures 1, 3, 4, 5, 7 and 8, and those of the appendices: tidy tables in, pictures out; nothing is trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lasem_core.views import canvas, verdicts
+from lasem_core.views.canvas import (
+    ALL,
+    BASE_NAMES,
+    BEST,
+    COLOURS,
+    LASEM,
+    RANGE,
+    SPECIFIC,
+    TRANSFERRED,
+    interval,
+    percent,
+)
+from lasem_core.views.evidence import Evidence, label, layer_frequency
+from lasem_core.views.tables import method_name
+
+ACCURACY = "peak per-task accuracy"
+PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
+FORGETTING = "forgetting ratio (1 = no loss)"
+
+
+def static_configurations(evidence: Evidence, metric: str = "peak_at_best_valid") -> Figure:
+    """Figure 1: accuracy of every static configuration, one panel per base and data set."""
+    runs = evidence.runs[evidence.runs["method"] == "static"]
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(runs, dataset, base)
+        if here.empty:
+            return False
+        names = _configurations(evidence, dataset, base)
+        for place, name in enumerate(names):
+            _draw_mean(axes, place, _values(here, name, metric), ALL if name == "all" else BEST)
+        axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        axes.grid(axis="x", color="0.9")
+        percent(axes, ACCURACY, "x")
+        if "all" in names:
+            axes.plot(_published(dataset, base, "static"), names.index("all"), mec=ALL, **PAPER)
+        return True
+
+    figure = _grid(evidence, _bases(evidence), draw, (4.0, 3.0))
+    _legend(figure, {"all layers": ALL, "other configurations": BEST}, evidence.panels)
+    return figure
+
+
+def lasem_against_static(evidence: Evidence) -> Figure:
+    """Figure 3: the range of static configurations, transfer at all layers, and LASEM."""
+    metrics = {"peak_at_best_valid": ACCURACY, "forgetting_ratio": FORGETTING}
+
+    def draw(axes: Axes, dataset: str, metric: str) -> bool:
+        here = evidence.runs[evidence.runs["dataset"] == dataset]
+        if here[metric].dropna().empty:
+            return False
+        bases = [base for data, base in evidence.panels if data == dataset]
+        axes.use_sticky_edges = False
+        for place, base in enumerate(bases):
+            _range_box(axes, place, here[here["base"] == base], metric)
+            for method, colour in (("static", ALL), ("lasem", LASEM)) if metric != "forgetting_ratio" else ():
+                axes.plot(place, _published(dataset, base, method), mec=colour, **PAPER)
+        axes.set_xticks(range(len(bases)), [BASE_NAMES[base] for base in bases])
+        axes.set_xlim(-0.6, len(bases) - 0.4)
+        percent(axes, ACCURACY) if metric != "forgetting_ratio" else axes.set_ylabel(FORGETTING)
+        axes.set_title(canvas.title(dataset))
+        axes.autoscale_view(scalex=False)
+        return True
+
+    figure = _grid(evidence, list(metrics), draw, (3.6, 3.2))
+    _legend(figure, {"static: range": RANGE, "static: all layers": ALL, "LASEM": LASEM}, evidence.panels)
+    return figure
+
+
+def _draw_mean(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
+    if len(values):
+        mean, ends = _mean_and_ends(values)
+        axes.errorbar(mean, place, xerr=ends, fmt="o", color=colour, zorder=3)
+    else:
+        axes.text(0.02, place, "not run", transform=axes.get_yaxis_transform(), va="center", color="0.45")
+
+
+def _mean_and_ends(values: np.ndarray) -> tuple[float, list[list[float]]]:
+    mean, (low, high) = np.mean(values), interval(values)
+    return mean, [[mean - low], [high - mean]]
+
+
+def _range_box(axes: Axes, place: int, runs: pd.DataFrame, metric: str) -> None:
+    if runs.empty:
+        transform = axes.get_xaxis_transform()
+        axes.text(place, 0.01, "not run", transform=transform, ha="center", va="bottom", color="0.45")
+    static = runs[runs["method"] == "static"].groupby("label")[metric].mean().dropna()
+    if len(static) > 1:
+        axes.bar(place, static.max() - static.min(), 0.6, static.min(), color=RANGE, edgecolor="0.3")
+    for values, colour, width in ((_values(runs, "all", metric), ALL, 0.6), (_values(runs, "lasem", metric), LASEM, 0)):
+        if len(values):
+            mean, ends = _mean_and_ends(values)
+            axes.errorbar(place, mean, ends, color=colour, marker="" if width else "o", capsize=3, zorder=3)
+            axes.hlines(mean, place - width / 2, place + width / 2, color=colour, lw=2)
+
+
+def layer_frequencies(evidence: Evidence) -> Figure:
+    """Figure 4: how often each layer is transferred, by base."""
+    share = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
+
+    def draw(axes: Axes, dataset: str, _: str) -> bool:
+        here = share[share["dataset"] == dataset]
+        if here.empty:
+            return False
+        sns.barplot(here, x="layer", y="transferred", hue="base", hue_order=_bases(evidence), palette=COLOURS,
+                    dodge=True, errorbar=interval, capsize=0.1, err_kws={"linewidth": 1}, ax=axes)  # fmt: skip
+        axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
+        axes.set_ylim(0, 1.02)
+        percent(axes, "transferred")
+        place = {"ncols": 3, "loc": "lower center", "bbox_to_anchor": (0.5, 1.08)}
+        canvas.legend_of_bases(axes, set(here["base"]), **place)
+        return True
+
+    return _grid(evidence, [""], draw, (4.6, 3.3))
+
+
+def fixed_posterior(evidence: Evidence) -> Figure:
+    """Figure 5: accuracy against the fixed weight P of one configuration, beside full LASEM."""
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(evidence.runs, dataset, base)
+        fixed = here[here["method"] == "fixed-posterior"]
+        if here.empty:
+            return False
+        if len(fixed):
+            sns.lineplot(fixed, x="fixed_mass", y="peak_at_best_valid", marker="o", errorbar=interval, color=ALL,
+                         ax=axes)  # fmt: skip
+        values = _values(here, "lasem", "peak_at_best_valid")
+        if len(values):
+            axes.axhline(np.mean(values), color=LASEM)
+            axes.axhspan(*interval(values), color=LASEM, alpha=0.15, lw=0)
+        axes.set_xlabel("P, posterior weight of the chosen configuration")
+        percent(axes, ACCURACY)
+        return True
+
+    figure = _grid(evidence, _bases(evidence), draw, (5.2, 3.4))
+    _legend(figure, {"fixed posterior": ALL, "LASEM": LASEM})
+    return figure
+
+
+def forgetting_curves(evidence: Evidence) -> Figure:
+    """Figure 7: mean forgetting ratio of earlier tasks against the number of tasks trained."""
+    best = best_restricted(evidence.runs)
+    curves = evidence.forgetting
+    legend = {"all layers": ALL} | ({"best restricted configuration": BEST} if best else {}) | {"LASEM": LASEM}
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(curves, dataset, base).dropna(subset=["forgetting_ratio"])
+        chosen = {"all": ALL, best.get((dataset, base), ""): BEST, "lasem": LASEM}
+        shown = here[here["label"].isin(chosen)]
+        if shown.empty:
+            return False
+        sns.lineplot(shown, x="trained", y="forgetting_ratio", hue="label", palette=chosen, errorbar=interval,
+                     marker="o", ax=axes, legend=False)  # fmt: skip
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0.9), max(high, 1.02))  # a change of a thousandth is to look like none
+        axes.axhline(1, color="0.6", lw=0.8, ls=":")
+        axes.set(xlabel="tasks trained", ylabel="forgetting ratio")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        return True
+
+    figure = _grid(evidence, _bases(evidence), draw, (3.8, 2.6))
+    _legend(figure, legend)
+    return figure
+
+
+def best_restricted(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The static configuration of highest mean accuracy, transfer at all layers aside, by (data set, base)."""
+    static = runs[(runs["method"] == "static") & (runs["label"] != "all")]
+    means = static.groupby(["dataset", "base", "label"])["peak_at_best_valid"].mean()
+    return {place: group.idxmax()[2] for place, group in means.groupby(level=[0, 1])}
+
+
+def chosen_configurations(evidence: Evidence, top: int = 8) -> Figure:
+    """Figure 8, top: the most chosen configurations, one bit per layer, layer 1 first."""
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        here = _at(evidence.choices, dataset, base)
+        if here.empty:
+            return False
+        share = here["config"].value_counts(normalize=True).head(top)
+        sns.barplot(x=share.index, y=share.to_numpy(), color=COLOURS[base], ax=axes)
+        axes.tick_params(axis="x", rotation=90 if len(share.index[0]) > 4 else 45)
+        axes.set_xlabel("configuration, layer 1 first, 1 = transferred")
+        percent(axes, "chosen")
+        return True
+
+    return _grid(evidence, _bases(evidence), draw, (3.6, 2.6))
+
+
+def layer_shares(evidence: Evidence) -> Figure:
+    """Figure 8, bottom: per layer, how often LASEM transfers it and how often it stays task-specific."""
+    shares = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
+
+    def draw(axes: Axes, dataset: str, base: str) -> bool:
+        mean = _at(shares, dataset, base).groupby("layer")["transferred"].mean()
+        if mean.empty:
+            return False
+        axes.bar(mean.index, mean, color=TRANSFERRED)
+        axes.bar(mean.index, 1 - mean, bottom=mean, color=SPECIFIC, hatch="//", edgecolor="white")
+        axes.set(xticks=mean.index, xlabel="layer", ylim=(0, 1))
+        percent(axes, "share of choices")
+        return True
+
+    figure = _grid(evidence, _bases(evidence), draw, (3.2, 2.5))
+    _legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
+    return figure
+
+
+def memory(evidence: Evidence) -> Figure:
+    """Appendix F: bytes kept after the last task, shared and task-specific."""
+    runs = evidence.runs.assign(name=[_run_name(run) for run in evidence.runs.to_dict("records")])
+
+    def draw(axes: Axes, dataset: str, _: str) -> bool:
+        here = runs[runs["dataset"] == dataset].sort_values("stored_bytes")
+        if here.empty:
+            return False
+        shared = here["shared_bytes"] / 2**20
+        axes.barh(here["name"], shared, color=TRANSFERRED)
+        axes.barh(here["name"], here["stored_bytes"] / 2**20 - shared, left=shared, color=SPECIFIC)
+        axes.set_xlabel("kept after the last task (MB)")
+        return True
+
+    figure = _grid(evidence, [""], draw, (6.0, 4.2))
+    _legend(figure, {"shared": TRANSFERRED, "task-specific": SPECIFIC})
+    return figure
+
+
+def beside_paper(table: pd.DataFrame) -> Figure:
+    """Ours beside the paper's, one panel per unit; `table` as `tables.comparison` makes it."""
+
+    def draw(axes: Axes, unit: str, _: str) -> bool:
+        here = table[table["unit"] == unit].reset_index(drop=True)
+        places = -np.arange(len(here))
+        axes.errorbar(here["paper"], places + 0.15, xerr=here["paper_ci"].fillna(0), fmt="D", mfc="white", color=BEST)
+        if not here["ours"].isna().all():
+            axes.errorbar(here["ours"], places - 0.15, xerr=here["ours_ci"].fillna(0), fmt="o", color=LASEM)
+        axes.set_yticks(places, here["name"])
+        axes.set(xlabel=unit, title="", ylim=(places[-1] - 0.6, 0.6))
+        return True
+
+    height = 1.4 + 0.32 * table.groupby("unit").size().max()
+    figure = canvas.panel_grid(list(dict.fromkeys(table["unit"])), [""], draw, (5.2, height))
+    _legend(figure, {"ours": LASEM} if table["n"].any() else {"ours: not run": LASEM}, [("cifar100", "hps")])
+    profiles = ", ".join(sorted(set(table["profile"]) - {""}))
+    return canvas.caption(
+        figure, f"95 % intervals; ours: {f'profile {profiles}' if profiles else 'no run that counts'}"
+    )
+
+
+def _run_name(run: dict[str, str]) -> str:
+    return method_name(f"static, {run['label']}" if run["method"] == "static" else run["method"], run["base"])
+
+
+def _published(dataset: str, base: str, method: str) -> float:
+    """Table 3's accuracy as a fraction; NaN where the paper prints none."""
+    return verdicts.published(dataset, base, method)[0] / 100
+
+
+def _grid(evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float]) -> Figure:
+    """One panel per data set and row, with what the runs are above them."""
+    return canvas.caption(canvas.panel_grid(evidence.datasets, rows, draw, size), evidence.caption)
+
+
+def _at(table: pd.DataFrame, dataset: str, base: str) -> pd.DataFrame:
+    return table[(table["dataset"] == dataset) & (table["base"] == base)]
+
+
+def _values(runs: pd.DataFrame, label: str, metric: str) -> np.ndarray:
+    return runs.loc[runs["label"] == label, metric].dropna().to_numpy()
+
+
+def _bases(evidence: Evidence) -> list[str]:
+    order = ["hps", "tf", "df-cnn", "none"]
+    return sorted({base for _, base in evidence.panels}, key=order.index)
+
+
+def _configurations(evidence: Evidence, dataset: str, base: str) -> list[str]:
+    here = (spec for spec in evidence.specs if (spec.dataset, spec.base, spec.method) == (dataset, base, "static"))
+    return list(dict.fromkeys(label(spec) for spec in here))
+
+
+def _legend(figure: Figure, entries: dict[str, str], places: Sequence[tuple[str, str]] = ()) -> None:
+    """One legend for all panels, below them; the paper's mark too if it prints a number for one of `places`."""
+    with canvas.style():
+        handles = [Patch(color=colour, label=name) for name, colour in entries.items()]
+        if any(np.isfinite(_published(dataset, base, "static")) for dataset, base in places):
+            handles.append(Line2D([], [], label="paper", mec=BEST, **PAPER))
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

@@ -1,0 +1,143 @@
+"""Pictures of single runs: what EM chose, how the choice came about, what was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lasem_core.runs import metrics
+from lasem_core.runs.record import RunRecord
+from lasem_core.views import canvas
+from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
+from lasem_core.views.evidence import posterior_table
+from lasem_core.views.tables import method_name, spread
+
+LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
+
+
+def choices(record: RunRecord) -> Figure:
+    """Which layers each task ended up transferring."""
+    chosen = {task: config for task, config in enumerate(record.configs, start=1) if config}
+    bits = np.array([[int(bit) for bit in config] for config in chosen.values()])
+    with canvas.style():
+        figure = Figure((1.6 + 0.8 * bits.shape[1], 1.4 + 0.45 * len(bits)), layout="constrained")
+        axes = figure.subplots()
+        words = np.where(bits == 1, "shared", "own")
+        sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
+                    xticklabels=range(1, bits.shape[1] + 1), yticklabels=list(chosen), ax=axes)  # fmt: skip
+        axes.set(xlabel="layer", ylabel="task")
+        axes.tick_params(axis="y", rotation=0)
+    return canvas.caption(figure, describe(record))
+
+
+def transfer_over_time(record: RunRecord) -> Figure:
+    """Probability that each layer is transferred, over the epochs of each task."""
+    layers = [name for name in record.history if name.startswith("transfer_")]
+    long = record.history[record.history["epoch"] > 0].melt(["task", "epoch"], layers, "layer", "probability")
+    long["layer"] = long["layer"].str.removeprefix("transfer_")
+
+    def draw(axes: Axes, task: int, _: str) -> bool:
+        here = long[long["task"] == task]
+        sns.lineplot(here, x="epoch", y="probability", hue="layer", style="layer", palette="colorblind", ax=axes,
+                     legend="brief" if task == tasks[0] else False)  # fmt: skip
+        axes.set(ylim=(-0.02, 1.02), title=f"task {task + 1}: chose {record.configs[task]}")
+        percent(axes, "probability of transfer")
+        return True
+
+    tasks = sorted(long["task"].unique())[:6]
+    return canvas.caption(canvas.panel_grid(tasks, [""], draw, (3.0, 2.6)), describe(record))
+
+
+def first_minibatches(record: RunRecord, tasks: Sequence[int] = (0, 1, 2)) -> Figure:
+    """The posterior over configurations, mini-batch by mini-batch, at the start of tasks."""
+
+    def draw(axes: Axes, task: int, _: str) -> bool:
+        table = posterior_table(record, task)
+        table = table[table["step"] >= 0]
+        if table.empty:
+            return False
+        wide = table.pivot_table(index="step", columns="config", values="mass", aggfunc="first")
+        order = wide.mean().sort_values(ascending=False, kind="stable").index
+        for rank, config in enumerate(order[::-1], start=1 - len(order)):
+            colour = LEADING[-rank] if -rank < len(LEADING) else "0.8"
+            axes.plot(wide.index, wide[config], color=colour, lw=1.2, label=config if -rank < 3 else None)
+        axes.set(xlabel="mini-batch", ylim=(-0.02, 1.02), title=f"task {task + 1}")
+        axes.legend(frameon=False, fontsize="small", reverse=True)
+        percent(axes, "posterior")
+        return True
+
+    shown = [task for task in tasks if task < len(record.configs)]
+    return canvas.caption(canvas.panel_grid(shown, [""], draw, (3.2, 2.6)), describe(record))
+
+
+def accuracy_matrix(record: RunRecord) -> Figure:
+    """Test accuracy of every task after every task end."""
+    matrix = 100 * metrics.accuracy_matrix(record.accuracy)
+    with canvas.style():
+        figure = Figure((2.2 + 0.5 * len(matrix), 1.8 + 0.4 * len(matrix)), layout="constrained")
+        axes = figure.subplots()
+        sns.heatmap(matrix, annot=len(matrix) <= 10, fmt=".0f", cmap="cividis", ax=axes,
+                    cbar_kws={"label": "test accuracy (%)"}, xticklabels=matrix.columns + 1,
+                    yticklabels=matrix.index + 1)  # fmt: skip
+        axes.set(xlabel="task", ylabel="after training task")
+        axes.tick_params(axis="y", rotation=0)
+    return canvas.caption(figure, describe(record))
+
+
+def describe(record: RunRecord) -> str:
+    """Data set, method, base, profile and seed of a run, for the line above its pictures."""
+    spec = record.spec
+    method = method_name(spec.method, spec.base)
+    return f"{canvas.title(spec.dataset)}, {method}, profile {spec.profile}, seed {spec.seed}"
+
+
+def switches(record: RunRecord) -> str:
+    """A run's EM switches in a few words."""
+    em = record.spec.em
+    return f"{em.likelihood} / {em.prior}{'' if em.rollback else ', no roll-back'}"
+
+
+def convergence(records: Sequence[RunRecord]) -> Figure:
+    """How fast the posterior concentrates under each likelihood and prior (roll-back does not enter)."""
+
+    def draw(axes: Axes, likelihood: str, _: str) -> bool:
+        here = [r for r in records if r.spec.em.likelihood == likelihood and r.spec.em.rollback]
+        if not here:
+            return False
+        for number, record in enumerate(here):
+            mean = record.history[record.history["epoch"] > 0].groupby("epoch")["max_weight"].mean()
+            colour = sns.color_palette("colorblind")[number]
+            axes.plot(mean.index, mean, ("-", "--", "-.", ":")[number % 4], color=colour, label=record.spec.em.prior)
+        axes.set(xlabel="epoch of a task", ylim=(0, 1.02), title=f"{likelihood} likelihood")
+        axes.legend(frameon=False, title="prior")
+        percent(axes, "largest posterior weight")
+        return True
+
+    figure = canvas.panel_grid(["joint", "mean"], [""], draw, (4.2, 3.0))
+    return canvas.caption(figure, f"{describe(records[0])}; mean over tasks" if records else "no records")
+
+
+def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Per run: the last recorded mini-batch, by task, at which the configuration with most wins changed, and the
+    largest weight of the posterior at the end of tasks."""
+    rows = [
+        {
+            "switches": switches(record),
+            "last switch by task": _last_switch_by_task(record),
+            "largest weight": spread(record.history.groupby("task")["max_weight"].last().mean(), 3),
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows)
+
+
+def _last_switch_by_task(record: RunRecord) -> list[int]:
+    from lasem_core.views.widgets.posterior import last_switch, recorded_posterior, replay_counts
+
+    tasks = range(1, len(set(record.posterior["task"])) + 1)
+    return [last_switch(replay_counts(recorded_posterior(record, task)[1])) for task in tasks]

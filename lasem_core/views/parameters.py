@@ -1,0 +1,80 @@
+"""What a notebook's parameters cell may say, checked in one place and refused in one readable line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+
+from lasem_core import data as datasets
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.run_spec import Dataset, Part, Preset, Profile, RunSpec, Seed, build_spec, explain
+
+
+def _numbers(value: object) -> object:
+    """papermill -p hands lists over as text."""
+    if isinstance(value, str):
+        return [part for part in value.strip("[]() ").split(",") if part.strip()]
+    return value
+
+
+class Options(Part):
+    """The parameters all artefact notebooks share."""
+
+    profile: Profile = "smoke"
+    dataset: Dataset | Literal[""] = ""  # takes the place of the paper's; empty: those, or planted at profile smoke
+    preset: Preset = "paper"
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
+    store: str = "outputs/runs"
+    data: str = ""  # empty: LASEM_DATA
+    out: Annotated[str, Field(validate_default=True)] = ""  # empty: `home`
+    train_missing: bool = True
+
+    @field_validator("out")
+    @classmethod
+    def _at_home(cls, out: str, info: ValidationInfo) -> str:
+        return out or home(info.data.get("profile", "smoke"))
+
+    @classmethod
+    def check(cls, **given: Any) -> Options:
+        """Options, or a LasemError that names the field, the value and what is allowed."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise LasemError(explain(error)) from None
+
+
+def home(profile: str) -> str:
+    """Where pictures and notebooks go unless told: those of a smoke test do not take the place of evidence."""
+    return "outputs/smoke" if profile == "smoke" else "outputs"
+
+
+check_spec = build_spec  # from a notebook's parameters
+
+
+def check_data(spec: RunSpec, data: str | Path) -> tuple[str, ...]:
+    """What to know about the images a run will see (files left out); a LasemError where they do not fit it."""
+    datasets.load_stream(spec, data)
+    return datasets.notes(spec, data)
+
+
+def open_store(store: str) -> RunStore:
+    """The record store that a notebook's `store` names."""
+    return RunStore(in_repository(store))
+
+
+def in_repository(path: str | Path) -> Path:
+    """`path` below the repository that the working directory is in, wherever Jupyter or papermill started.
+
+    The environment's LASEM_OUTPUTS takes the place of the folder `outputs`: tests keep theirs apart.
+    """
+    elsewhere = os.environ.get("LASEM_OUTPUTS")
+    if elsewhere and Path(path).parts[:1] == ("outputs",):
+        path = Path(elsewhere, *Path(path).parts[1:])
+    for folder in (here := Path.cwd(), *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "lasem_core").is_dir():
+            return folder / path
+    return here / path

@@ -1,0 +1,129 @@
+"""Did EM pick the right layers? Planted tasks are the only data on which that question has an answer.
+
+For each planted relatedness: how the static configurations rank, and LASEM's *regret*, the accuracy of the static
+configuration chosen on VALIDATION minus LASEM's, trial by trial, beside its gain over transfer at all layers and over
+a configuration drawn uniformly at random. Whether EM finds the planted answer is a result, not a requirement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from lasem_core.runs.metrics import t_interval
+from lasem_core.runs.record import RunRecord
+from lasem_core.views.tables import spread
+from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED, judge_ordering
+
+# what each relatedness is made for: a configuration that shares what is common, and one that does the opposite
+PLANTED = {
+    "none": ("0000", "1111"),
+    "low": ("1100", "1111"),
+    "high": ("0111", "1111"),
+    "both": ("1111", "0011"),
+}
+WORDS = {REPRODUCED: "as planted", NOT_REPRODUCED: "against it"}
+COMPARISONS = {"regret": "regret", "gain_over_all": "gain over all layers", "gain_over_random": "gain over random"}
+MEASURES = ("final_accuracy", "peak_at_best_valid")
+PLACE = ["relatedness", "base"]
+
+
+def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per run: where it stands, its mean best validation accuracy over tasks, its test accuracies."""
+    columns = [*PLACE, "seed", "method", "preset", "config", "valid", *MEASURES]
+    return pd.DataFrame([_trial(record) for record in records], columns=columns)
+
+
+def _trial(record: RunRecord) -> dict[str, object]:
+    spec = record.spec
+    best_valid = record.history.groupby("position")["valid_accuracy"].max().mean()
+    place = {"relatedness": spec.stream.relatedness, "base": spec.base, "seed": spec.seed}
+    who = {"method": spec.method, "preset": spec.preset, "config": spec.config or ""}
+    return place | who | {"valid": best_valid} | {name: record.summary[name] for name in MEASURES}
+
+
+def _static(trials: pd.DataFrame) -> pd.DataFrame:
+    """The static configurations in canonical order, in which a tie goes to the first."""
+    static = trials[(trials["method"] == "static") & (trials["preset"] == "paper")]
+    return static.sort_values("config", key=lambda bits: bits.str[::-1], ascending=False)
+
+
+def ranking(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
+    """Static configurations, best first, per relatedness and base: mean over trials, half-width, n."""
+    groups = _static(trials).groupby([*PLACE, "config"])[measure]
+    table = groups.agg(accuracy="mean", ci=lambda values: t_interval(values)[1], n="size").reset_index()
+    return table.sort_values([*PLACE, "accuracy"], ascending=[True, True, False], ignore_index=True)
+
+
+def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
+    """Whether the configuration a relatedness was made for beats its opposite: points, paired over trials."""
+    static = _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
+    rows = [
+        {"relatedness": related, "base": base, "better": PLANTED[related][0], "worse": PLANTED[related][1]}
+        | _margin(runs[PLANTED[related][0]] - runs[PLANTED[related][1]])
+        for (related, base), runs in static.groupby(PLACE)
+    ]
+    return pd.DataFrame(rows, columns=[*PLACE, "better", "worse", "margin (points)", "verdict"])
+
+
+def _margin(differences: pd.Series) -> dict[str, str]:
+    word = judge_ordering(differences)
+    return {"margin (points)": spread(100 * differences), "verdict": WORDS.get(word, word)}
+
+
+def regret_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
+    """LASEM against statics of the same trial: regret, gain over all layers, gain over a random configuration.
+
+    Regret is the accuracy of the static configuration with the best VALIDATION accuracy minus LASEM's: below 0,
+    LASEM beats the search it replaces. Half-widths of 95 % t-intervals stand in the columns `*_ci`.
+    """
+    static = _static(trials)
+    lasem = trials[trials["method"] == "lasem"]
+    rows = [
+        dict(zip([*PLACE, "preset"], place, strict=True)) | _against(runs, static, measure)
+        for place, runs in lasem.groupby([*PLACE, "preset"])
+    ]
+    columns = [*PLACE, "preset", "accuracy", "n", *COMPARISONS, *(f"{name}_ci" for name in COMPARISONS)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def in_points(table: pd.DataFrame) -> pd.DataFrame:
+    """A regret table for reading: percent, and points with 95 % intervals."""
+    shown = table[[*PLACE, "preset", "n"]].assign(**{"LASEM (%)": (100 * table["accuracy"]).round(1)})
+    for name, title in COMPARISONS.items():
+        pairs = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
+        shown[title] = [f"{mean:+.1f}" + (f" ± {half:.1f}" if half == half else "") for mean, half in pairs]
+    return shown
+
+
+def _against(lasem: pd.DataFrame, static: pd.DataFrame, measure: str) -> dict[str, float]:
+    """Paired differences over the trials both have."""
+    differences: dict[str, list[float]] = {name: [] for name in COMPARISONS}
+    for run in lasem.itertuples():
+        here = static[(static[PLACE] == [run.relatedness, run.base]).all(axis=1) & (static["seed"] == run.seed)]
+        everything = here.loc[here["config"].str.fullmatch("1+"), measure]
+        if here.empty or everything.empty:
+            continue
+        ours = getattr(run, measure)
+        differences["regret"].append(here.loc[here["valid"].idxmax(), measure] - ours)
+        differences["gain_over_all"].append(ours - everything.item())
+        differences["gain_over_random"].append(ours - here[measure].mean())
+    row: dict[str, float] = {"accuracy": lasem[measure].mean(), "n": len(differences["regret"])}
+    for name, values in differences.items():
+        row[name], row[f"{name}_ci"] = t_interval(values) if values else (np.nan, np.nan)
+    return row
+
+
+def transfer_share(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Per relatedness, base, preset and layer: the share of LASEM's final choices that transfer the layer."""
+    rows = [
+        {"relatedness": r.spec.stream.relatedness, "base": r.spec.base, "preset": r.spec.preset}
+        | {f"layer {layer}": float(bit == "1") for layer, bit in enumerate(config, start=1)}
+        for r in records
+        if r.spec.method == "lasem"
+        for config in r.configs[1:]  # the first task has nothing to transfer from
+    ]
+    table = pd.DataFrame(rows, columns=None if rows else [*PLACE, "preset"])
+    return table.groupby([*PLACE, "preset"], as_index=False).mean()

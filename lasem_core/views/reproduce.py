@@ -1,0 +1,223 @@
+"""From nothing to executed notebooks: sweep what is missing, run each notebook, collect a report.
+
+reproduce
+├── sweep.run_sweep            the runs that the artefacts need and the store does not hold
+├── execute ── papermill       one notebook each, two at a time; up-to-date ones are left alone
+└── report                     outputs/report.html, readable offline
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from lasem_core.common.disk import require_writable
+from lasem_core.common.errors import LasemError
+from lasem_core.runs.artefacts import ARTEFACTS, plan
+from lasem_core.runs.record import canonical
+from lasem_core.views.evidence import find
+from lasem_core.views.parameters import Options, in_repository, open_store
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+READING_ORDER = (
+    "quickstart", "figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
+    "table1", "table2", "table3", "appendix_e", "appendix_f", "methods", "larger_images", "dynamics", "planted",
+    "speed", "explorer", "your_own_data",
+)  # fmt: skip
+SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
+DRAWN_FROM = {"explorer": "figure3"}  # notebooks that are no artefact of the paper
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one notebook; `problem` is the last line of its error."""
+
+    name: str
+    path: Path
+    executed: bool
+    problem: str = ""
+
+
+def reproduce(
+    artefacts: Sequence[str],
+    options: Options,
+    jobs: int | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Bring runs, notebooks, figures and the report up to date.
+
+    Arguments:
+        artefacts: names of artefacts or notebooks, or `all`.
+        options: profile, data set, folders; `options.train_missing` False uses stored records only.
+        jobs: runs at a time; None: one per core.
+        say: where progress goes.
+    """
+    names = notebooks_of(artefacts)
+    options = options.model_copy(update={"store": _portable(options.store), "out": _portable(options.out)})
+    out, store = in_repository(options.out), open_store(options.store)
+    folder = out / "notebooks"
+    require_writable(folder)
+    if store.root.exists() and not store.root.is_dir():
+        raise LasemError(f"the store {store.root} is not a folder; name the one with the records")
+    if options.train_missing:
+        _train(names, options, jobs, say)
+    with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
+        outcomes = [outcome.result() for outcome in outcomes]
+    if any(outcome.executed for outcome in outcomes) or not (out / "report.html").exists():
+        report(folder, out / "report.html")
+    return outcomes
+
+
+def notebooks_of(artefacts: Sequence[str]) -> list[str]:
+    """The notebooks that show `artefacts`, in reading order."""
+    there = [name for name in READING_ORDER if (NOTEBOOKS / f"{name}.ipynb").is_file()]
+    known = {*there, *ARTEFACTS, *SHOWN_IN, "all"}
+    for name in artefacts:
+        if name not in known:
+            raise LasemError(f"unknown artefact '{name}'; choose from: {', '.join(['all', *there])}")
+    wanted = {SHOWN_IN.get(name, name) for name in artefacts}
+    return there if "all" in wanted else [name for name in there if name in wanted]
+
+
+def _train(names: Sequence[str], options: Options, jobs: int | None, say: Callable[[str], None]) -> None:
+    from lasem_core.runs.sweep import run_sweep
+
+    specs = _specs(names, options)
+    if specs:
+        quiet = os.environ.get("LASEM_PROGRESS") == "none"
+        say(str(run_sweep(specs, open_store(options.store), options.data or None, jobs, progress=not quiet)))
+
+
+def _specs(names: Sequence[str], options: Options) -> list[Any]:
+    artefacts = [DRAWN_FROM.get(name, name) for name in names]
+    artefacts = [name for name in artefacts if name in ARTEFACTS]
+    seeds, dataset = options.seeds or None, options.dataset or None
+    return plan(artefacts, options.profile, seeds, dataset, options.preset) if artefacts else []
+
+
+def bring_up_to_date(name: str, options: Options, folder: Path, say: Callable[[str], None]) -> Outcome:
+    """Execute one notebook unless its copy in `folder` shows the same code, parameters and records."""
+    source, target = NOTEBOOKS / f"{name}.ipynb", folder / f"{name}.ipynb"
+    given = parameters(source, options)
+    key = _key(source, given, name, options)
+    if _stored_key(target) == key:
+        say(f"{name}: up to date")
+        return Outcome(name, target, False)
+    problem = execute(source, target, given)
+    if not problem:
+        _stamp(target, key)
+    say(f"{name}: {problem or 'done'}")
+    return Outcome(name, target, True, problem)
+
+
+def parameters(source: Path, options: Options) -> dict[str, Any]:
+    """The values of `options` that a notebook's parameters cell has names for; `data` goes by the environment.
+
+    Notebooks that are not views of the shared runs (they have no `train_missing`) get folders only.
+    """
+    declared = declared_parameters(nbformat.read(source, 4))
+    shared = options.model_dump(mode="json", exclude={"data"}) if "train_missing" in declared else {}
+    folders = {"store": options.store, "out": options.out}
+    return {key: value for key, value in (shared | folders).items() if key in declared}
+
+
+def declared_parameters(notebook: NotebookNode) -> dict[str, Any]:
+    """Names and default values of the cell tagged `parameters`."""
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            assignments = ast.parse(cell.source).body
+            return {line.targets[0].id: ast.literal_eval(line.value) for line in assignments}
+    return {}
+
+
+def execute(source: Path, target: Path, given: dict[str, Any]) -> str:
+    """Run a notebook with papermill; returns the last line of its error, empty if there was none."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    problem = ""
+    try:
+        papermill.execute_notebook(
+            source, target, given, kernel_name="python3", progress_bar=False, start_timeout=300,
+            extra_arguments=["--IPKernelApp.log_level=50"],
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        problem = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    nbformat.write(strip(nbformat.read(target, 4)), target)
+    return problem
+
+
+def strip(notebook: NotebookNode) -> NotebookNode:
+    """Remove what differs between identical runs, and views whose state no reader without a kernel has."""
+    for key in ("papermill", "widgets"):
+        notebook.metadata.pop(key, None)
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+    return notebook
+
+
+def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> str:
+    digest = hashlib.sha256(source.read_bytes())
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    specs = _specs([name], options)
+    older = not options.train_missing
+    found = find(specs, open_store(options.store), options.data or None, older) if specs else []
+    digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
+    return digest.hexdigest()[:16]
+
+
+def _stored_key(target: Path) -> str | None:
+    try:
+        return nbformat.read(target, 4).metadata.get("lasem", {}).get("key")
+    except (OSError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+        return None
+
+
+def _stamp(target: Path, key: str) -> None:
+    notebook = nbformat.read(target, 4)
+    notebook.metadata["lasem"] = {"key": key}
+    nbformat.write(notebook, target)
+
+
+def report(folder: Path, target: Path) -> None:
+    """One HTML page of all executed notebooks in `folder`, code left out, pictures inside."""
+    from lasem_core.views.report import write_report
+
+    names = [name for name in READING_ORDER if (folder / f"{name}.ipynb").is_file()]
+    write_report([folder / f"{name}.ipynb" for name in names], target)
+
+
+def _portable(path: str) -> str:
+    """`path` as notebooks resolve it, so that a notebook that is handed on names no machine's folders."""
+    full, root = Path(path).resolve(), in_repository("")
+    return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(full)
+
+
+@contextmanager
+def _environment(data: str) -> Iterator[None]:
+    """Kernels draw no progress bars, read no debugger hints and find the data without naming their folder."""
+    wanted = {"LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | ({"LASEM_DATA": data} if data else {})
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,225 @@
+"""Tables: the paper's numbers beside ours, as text that a notebook prints and as the README's table."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lasem_core.runs.artefacts import ARTEFACTS
+from lasem_core.runs.metrics import t_interval
+from lasem_core.runs.record import RunRecord
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import verdicts
+from lasem_core.views.canvas import BASE_NAMES, DATASET_NAMES
+from lasem_core.views.evidence import Evidence, run_table
+
+METHOD_NAMES = {
+    "lasem": "LASEM",
+    "static": "transfer at all layers",
+    "brute-force": "brute force",
+    "darts": "DARTS",
+    "progressive": "ProgNN",
+    "den": "DEN",
+    "apd": "APD-Net",
+}
+UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
+COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "verdict")
+
+
+def method_name(method: str, base: str) -> str:
+    """`LASEM DF-CNN`; a method without a way of sharing (base `none`) by its own name."""
+    name = METHOD_NAMES.get(method, method)
+    return name if base == "none" else f"{name} {BASE_NAMES[base]}"
+
+
+def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
+    """`41.3 ± 0.8 (n=3)`; `41.3 (n=1)` where one trial gives no interval; `-` where there is none."""
+    values = np.atleast_1d(np.asarray(values, dtype=float))
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return "-"
+    mean, half = t_interval(values)
+    return f"{mean:.{digits}f}{f' ± {half:.{digits}f}' if np.isfinite(half) else ''} (n={len(values)})"
+
+
+def summary_table(evidence: Evidence) -> pd.DataFrame:
+    """Our numbers, one row per data set, method and configuration: both peaks, final accuracy, forgetting."""
+    keys = ["dataset", "base", "method", "label"]
+    keys += [k for k in ("fixed_mass", "groups") if evidence.runs[k].nunique() > 1]
+    rows = []
+    for place, runs in evidence.runs.groupby(keys, sort=False):
+        own = dict(zip(keys, place, strict=True))
+        percent = {name: spread(100 * runs[name]) for name in verdicts.ACCURACIES}
+        rows.append(own | percent | {"forgetting": spread(runs["forgetting_ratio"], 2)})
+    return pd.DataFrame(rows, columns=[*keys, *verdicts.ACCURACIES, "forgetting"])
+
+
+def choice_text(evidence: Evidence, top: int = 8) -> str:
+    """One line per data set and base: the most chosen configurations and how often each was chosen."""
+    lines = []
+    for (dataset, base), choices in evidence.choices.groupby(["dataset", "base"], sort=False):
+        counts = choices["config"].value_counts().head(top)
+        chosen = ", ".join(f"{config} ({count})" for config, count in counts.items())
+        lines.append(f"{dataset} {base}: {chosen} of {len(choices)}")
+    return "\n".join(lines) or "no records, nothing to show"
+
+
+def memory_ratios(evidence: Evidence) -> str:
+    """LASEM's kept bytes over those of the larger static configuration, by base."""
+    kept = evidence.runs.groupby(["base", "method"])["stored_bytes"].max().unstack()
+    if not {"lasem", "static"} <= set(kept):
+        return "no records, nothing to show"
+    ratios = (kept["lasem"] / kept["static"]).dropna()
+    return "\n".join(f"{BASE_NAMES[base]}: {spread(ratio, 2)}" for base, ratio in ratios.items())
+
+
+def rollback_pairs(evidence: Evidence) -> pd.DataFrame:
+    """Runs that differ only in whether layers that were not chosen are rolled back."""
+    pairs = evidence.runs.groupby(["likelihood", "prior"]).filter(lambda runs: runs["rollback"].nunique() > 1)
+    rows = [
+        {"likelihood": run.likelihood, "prior": run.prior, "roll-back": "yes" if run.rollback else "no",
+         "forgetting": spread(run.forgetting_ratio, 2), "final accuracy": spread(100 * run.final_accuracy)}
+        for run in pairs.itertuples()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def comparison(evidence: Evidence, accuracy: str = "peak_at_best_valid") -> pd.DataFrame:
+    """One row per published number of the artefact: the paper's, ours, n, verdict.
+
+    Arguments: accuracy, which of our three measures stands beside the paper's 'peak per-task accuracy'.
+    """
+    targets = verdicts.targets()
+    wanted = targets[(targets["artefact"] == _source(evidence.artefact)) & targets["metric"].isin(UNITS)]
+    wanted = wanted[wanted["method"].isin({family.method for family in ARTEFACTS[evidence.artefact]})]
+    rows = [_comparison_row(evidence, target, accuracy) for target in wanted.dropna(subset=["value"]).itertuples()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _source(artefact: str) -> str:
+    return {"appendix_c": "table3", "figure3": "table3"}.get(artefact, artefact)
+
+
+def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[str, object]:
+    runs = verdicts.counts(evidence.runs)
+    base = target.base if isinstance(target.base, str) else "none"
+    here = runs[(runs["dataset"] == target.dataset) & (runs["base"] == base) & (runs["method"] == target.method)]
+    if isinstance(target.config, str):
+        here = here[here["label"] == target.config]
+    if evidence.artefact == "appendix_e" and target.method == "lasem":
+        here = here[here["groups"] != ""]
+    values = _measure(here, runs, target, accuracy)
+    mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
+    return {
+        "name": f"{method_name(target.method, base)} {DATASET_NAMES[target.dataset]}",
+        "dataset": target.dataset,
+        "metric": target.metric,
+        "unit": UNITS[target.metric],
+        "paper": target.value,
+        "paper_ci": target.ci95,
+        "ours": mean,
+        "ours_ci": half,
+        "n": len(values),
+        "profile": ", ".join(sorted(set(here["profile"]))),
+        "verdict": verdicts.judge_number(values, target.value, target.ci95, verdicts.bears_numbers(here)),
+    }
+
+
+def _measure(here: pd.DataFrame, runs: pd.DataFrame, target: tuple, accuracy: str) -> np.ndarray:
+    """Our values in the published unit, one per trial."""
+    if target.metric == "peak_accuracy":
+        return 100 * here[accuracy].dropna().to_numpy()
+    if target.metric == "forgetting_ratio":
+        return here["forgetting_ratio"].dropna().to_numpy()
+    lasem = runs[(runs["dataset"] == target.dataset) & (runs["base"] == target.base) & (runs["method"] == "lasem")]
+    ratio = here.set_index("seed")["train_seconds"] / lasem.set_index("seed")["train_seconds"]
+    return ratio.dropna().to_numpy()
+
+
+def as_text(table: pd.DataFrame, digits: int = 1) -> str:
+    """A table as aligned text; comparison columns are merged into `paper` and `ours`."""
+    if table.empty:
+        return "no records, nothing to show"
+    shown = table.copy()
+    if {"paper", "paper_ci"} <= set(table):
+        shown["paper"] = [_plus_minus(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
+        shown["ours"] = [_ours(row, digits) for row in table.itertuples()]
+        shown = shown[["name", "unit", "paper", "ours", "verdict"]]
+    if {"margin", "margin_ci"} <= set(table):
+        shown["margin"] = [_margin(row) for row in table.itertuples()]
+        shown = shown[["claim", "dataset", "margin", "verdict"]]
+    return shown.to_string(index=False, max_colwidth=60)
+
+
+def _plus_minus(value: float, half: float) -> str:
+    digits = 1 if round(value, 1) == value and not (np.isfinite(half) and round(half, 1) != half) else 2
+    return f"{value:.{digits}f}" + (f" ± {half:.{digits}f}" if np.isfinite(half) else "")
+
+
+def _ours(row: tuple, digits: int) -> str:
+    if not row.n:
+        return "-"
+    digits += "%" not in row.unit
+    half = f" ± {row.ours_ci:.{digits}f}" if np.isfinite(row.ours_ci) else ""
+    return f"{row.ours:.{digits}f}{half} (n={row.n})"
+
+
+def _margin(row: tuple) -> str:
+    if not row.n:
+        return "-"
+    half = f" ± {row.margin_ci:.3f}" if np.isfinite(row.margin_ci) else ""
+    return f"{row.margin:+.3f}{half} (n={row.n})"
+
+
+README_COLUMNS = {
+    "method": "",
+    "peak_at_best_valid": "peak at best validation",
+    "peak_test": "peak test",
+    "final_accuracy": "final",
+    "forgetting_ratio": "forgetting",
+    "paper": "paper (2000 epochs)",
+}
+
+
+def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "quick") -> str:
+    """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3.
+
+    Only runs that are exactly what the profile prescribes: another schedule or another switch is another experiment.
+    A row marked † holds runs of an older generation of the code.
+    """
+    records = sorted(store.records(dataset=dataset, profile=profile, preset="paper"), key=lambda r: not r.stale)
+    lines = ["| " + " | ".join(README_COLUMNS.values()) + " |", "|---" * len(README_COLUMNS) + "|"]
+    for base, method in product(("hps", "tf", "df-cnn"), ("lasem", "static")):
+        planned = RunSpec(dataset=dataset, profile=profile, method=method, base=base)
+        newest = {r.spec.seed: r for r in records if _is_trial(r.spec, planned)}
+        lines.append(_readme_row(list(newest.values()), dataset, base, method))
+    return "\n".join(lines)
+
+
+def _is_trial(spec: RunSpec, planned: RunSpec) -> bool:
+    return spec.identity() == planned.model_copy(update={"seed": spec.seed}).identity()
+
+
+def _readme_row(records: list[RunRecord], dataset: str, base: str, method: str) -> str:
+    runs = run_table(records)
+    value, half = verdicts.published(dataset, base, method)
+    published = _plus_minus(value, half) if np.isfinite(value) else "-"
+    cells = [spread(100 * runs[name]) for name in verdicts.ACCURACIES]
+    mark = " †" if any(record.stale for record in records) else ""
+    words = [
+        f"{METHOD_NAMES[method]}, {BASE_NAMES[base]}{mark}",
+        *cells,
+        spread(runs["forgetting_ratio"], 2),
+        published,
+    ]
+    return "| " + " | ".join(word if word != "-" else "not run" for word in words) + " |"
+
+
+def write(table: pd.DataFrame, name: str, out: Path) -> None:
+    """Keep a table as CSV beside the figures."""
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "figures" / f"{name}.csv", index=False)

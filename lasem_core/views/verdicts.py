@@ -1,0 +1,107 @@
+"""Does what we measured bear the paper out? Four words, and the rules behind them.
+
+A published number is *reproduced* if our 95 % t-interval over at least three trials overlaps the published one; a
+published ordering if the paired difference over trials has the claimed sign and its 95 % interval excludes 0. It is
+*not reproduced* if the interval excludes it, *undecided* otherwise, and *not run* where there is no record at profile
+`quick` or above. `quick` runs, the nine-class STL-10 subset and Caltech-101 can bear orderings out, never numbers;
+the embedded data sets neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+from lasem_core.runs.metrics import t_interval
+
+REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "undecided", "not run"
+STAND_INS = {"caltech101": "office-home"}  # same shape of experiment on other images: orderings only
+EVIDENTIAL = ("cifar100", "office-home", "stl10", "stl10-group", *STAND_INS)
+ACCURACIES = ("peak_at_best_valid", "peak_test", "final_accuracy")
+MIN_TRIALS = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published ordering.
+
+    Attributes:
+        text: what the paper says, in words.
+        datasets: where it says so.
+        margin: evidence's runs of one data set -> one number per trial (index: seed), above 0 if the claim holds.
+        level: of the interval; higher where the claim picks the best of several.
+    """
+
+    text: str
+    datasets: tuple[str, ...]
+    margin: Callable[[pd.DataFrame], pd.Series]
+    level: float = 0.95
+
+
+def judge_number(ours: Sequence[float], value: float, half_width: float, may_bear_numbers: bool) -> str:
+    """The word for a published `value` +- `half_width` (NaN: a point), in the units of `ours`."""
+    ours = np.asarray([v for v in ours if np.isfinite(v)])
+    if not len(ours):
+        return NOT_RUN
+    if not may_bear_numbers or len(ours) < MIN_TRIALS:
+        return UNDECIDED
+    mean, half = t_interval(ours)
+    reach = half + (half_width if np.isfinite(half_width) else 0.0)
+    return REPRODUCED if abs(mean - value) <= reach else NOT_REPRODUCED
+
+
+def judge_ordering(margins: Sequence[float], level: float = 0.95) -> str:
+    """The word for a published ordering from one paired difference per trial, claimed to be above 0."""
+    margins = np.asarray([m for m in margins if np.isfinite(m)])
+    if not len(margins):
+        return NOT_RUN
+    mean, half = t_interval(margins, level)
+    if not np.isfinite(half) or abs(mean) <= half:
+        return UNDECIDED
+    return REPRODUCED if mean > 0 else NOT_REPRODUCED
+
+
+def counts(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that count for verdicts: profile `quick` or above, not the embedded data."""
+    return runs[runs["profile"].isin(("quick", "paper")) & runs["dataset"].isin(EVIDENTIAL)]
+
+
+def bears_numbers(runs: pd.DataFrame) -> bool:
+    """Whether published numbers may be judged by these runs: full schedule, the paper's own data."""
+    official = ~runs["title"].str.contains("subset|not the official") & ~runs["dataset"].isin(STAND_INS)
+    return bool(len(runs)) and bool((official & (runs["profile"] == "paper")).all())
+
+
+def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per published ordering and data set: claim, mean margin with its interval, n, verdict."""
+    counted = counts(runs)
+    rows = []
+    for claim in claims:
+        present = set(counted["dataset"])
+        places = [*claim.datasets, *(s for s, of in STAND_INS.items() if of in claim.datasets and s in present)]
+        rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
+    return pd.DataFrame(rows, columns=["claim", "dataset", "margin", "margin_ci", "n", "verdict"])
+
+
+def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
+    margins = claim.margin(runs).dropna() if len(runs) else pd.Series(dtype=float)
+    mean, half = t_interval(margins, claim.level) if len(margins) else (float("nan"), float("nan"))
+    own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
+    return own | {"verdict": judge_ordering(margins, claim.level)}
+
+
+def published(dataset: str, base: str, method: str) -> tuple[float, float]:
+    """Table 3's peak accuracy in percent and its interval's half-width; NaN where the paper prints none."""
+    table = targets().query("artefact == 'table3' and metric == 'peak_accuracy'")
+    here = table[(table["dataset"] == dataset) & (table["base"] == base) & (table["method"] == method)]
+    return (here["value"].item(), here["ci95"].item()) if len(here) else (float("nan"), float("nan"))
+
+
+def targets() -> pd.DataFrame:
+    """The paper's published numbers (tables 1 and 3, appendices, statements in the text)."""
+    with files("lasem_core.views").joinpath("targets.csv").open() as stream:
+        return pd.read_csv(stream, comment="#")
