@@ -88,7 +88,8 @@ class ThreeWay:
 def two_fake_steps(method, base, device):
     """Under FakeTensorMode tensors have a device and no values: a mismatch raises, and so does waiting for one."""
     with FakeTensorMode():
-        options = settings(method, base) | {"darts": {"alpha_data": "train", "weight_optimizer": "rmsprop"}}
+        darts = {"darts": {"alpha_data": "train", "weight_optimizer": "rmsprop"}} if method == "darts" else {}
+        options = settings(method, base) | darts
         learner = make_learner(environment(spec_of(method, base, **options), device))
         learner.begin_task(TaskContext(0, 0, ThreeWay, 1, lambda epoch: 0.01))
         images, labels = torch.zeros(4, 3, 8, 8, device=device), torch.zeros(4, dtype=torch.int64, device=device)

@@ -65,8 +65,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_abandoned(path: Path) -> None:
     """Remove what processes of this machine that were killed while `replacing` left beside `path`."""
     for left in path.parent.glob(f".{escape(path.name)}-{escape(gethostname())}-*-*"):
-        pid = int(left.name.rsplit("-", 2)[1])
-        if pid == os.getpid() or not _runs(pid):  # ours, before it begins: an earlier process had the same number
+        pid = left.name.rsplit("-", 2)[1]
+        # of our number, before we begin: an earlier process had it
+        if pid.isdecimal() and (int(pid) == os.getpid() or not _runs(int(pid))):
             left.unlink(missing_ok=True)
 
 

@@ -28,7 +28,7 @@ class Options(Part):
     dataset: Dataset | Literal[""] = ""  # takes the place of the paper's; empty: those, or planted at profile smoke
     preset: Preset = "paper"
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
-    store: str = "outputs/runs"
+    store: Annotated[str, Field(min_length=1)] = "outputs/runs"
     data: str = ""  # empty: LASEM_DATA
     out: Annotated[str, Field(validate_default=True)] = ""  # empty: `home`
     train_missing: bool = True
