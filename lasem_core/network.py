@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lasem_core.architecture import Architecture, ConvLayer
 from lasem_core.configs import TransferConfig
+from lasem_core.crossing import send
 from lasem_core.transfer import Filters, Initializer, Sharing, Tensors, specific_filters
-from lasem_core.transfers import send
 
 
 @dataclass(frozen=True)

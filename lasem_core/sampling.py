@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from lasem_core import keyed_random
+from lasem_core.crossing import send
 from lasem_core.em import Active
 from lasem_core.spec import EMSpec
-from lasem_core.transfers import send
 
 
 def systematic_counts(expected: Tensor, u: float) -> Tensor:

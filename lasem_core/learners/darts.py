@@ -24,6 +24,7 @@ from torch import Tensor
 
 from lasem_core import keyed_random
 from lasem_core.configs import ConfigSpace, TransferConfig, parse_groups
+from lasem_core.crossing import fetch
 from lasem_core.em import Batch, Prior
 from lasem_core.learners.base import Environment, EpochReport, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
@@ -31,7 +32,6 @@ from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.learners.gradient import activate, convolve, dropout, flat
 from lasem_core.network import TaskNetwork
 from lasem_core.optim import RMSProp
-from lasem_core.transfers import fetch
 
 
 def mixed_logits(network: TaskNetwork, images: Tensor, mixture: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lasem_core.crossing import fetch
 from lasem_core.em import Step
 from lasem_core.learners.base import EpochReport
-from lasem_core.transfers import fetch
 
 FIRST_STEPS = 200  # mini-batches of a task whose posteriors are kept one by one
 NOTHING = 1e-30  # what is less has no digits: sums of weights that processors may, or may not, flush to zero
