@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lasem_core.bench import spec_of
+from lasem_core.bench.processor import bf16_units
 from lasem_core.bench.rooflines import bare
 from lasem_core.bench.steps import RATIOS, _learner, bench
 from lasem_core.bench.whole_run import whole_run
@@ -60,8 +61,31 @@ def test_a_whole_task_in_tenths(tmp_path):
     row = json.loads(json.dumps(report))["bases"]["hps"]
     assert len(row["course"]) == 2 and all(part["static_ms"] > 0 for part in row["course"])
     assert row["ratio"] == pytest.approx(row["lasem_ms"] / row["static_ms"])
+    assert report["isa"] == bf16_units()
     assert row["course"][0]["evaluated"] > 10  # the first window is full
     assert "11 epochs of one task" in describe(report)
+
+
+@pytest.mark.parametrize(
+    "flags, units, words",
+    [
+        ("flags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n", (True, True), "amx_bf16 yes, avx512_bf16 yes"),
+        ("flags\t\t: fpu avx512_bf16\n", (False, True), "amx_bf16 no, avx512_bf16 yes"),
+        ("flags\t\t: fpu amx_bf16_new\n", (False, False), "amx_bf16 no, avx512_bf16 no"),
+        ("Features\t: fp asimd\n", None, "unknown"),
+        (None, None, "unknown"),
+    ],
+)
+def test_bf16_units_are_read_from_the_processors_flags(flags, units, words, tmp_path, report):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text("processor\t: 0\n" + flags)
+    found = bf16_units(tmp_path / "cpuinfo")
+    assert found == (None if units is None else dict(zip(("amx_bf16", "avx512_bf16"), units, strict=True)))
+    assert f"bf16 units of this processor: {words}\n" in describe(report | {"isa": found})
+
+
+def test_the_report_has_this_processors_units(report):
+    assert report["isa"] == bf16_units()
 
 
 def test_unknown_names():

@@ -20,6 +20,7 @@ import torch
 
 from lasem_core.bench import BASES, SETTINGS, Call, spec_of
 from lasem_core.bench.parts import parts
+from lasem_core.bench.processor import bf16_units
 from lasem_core.bench.rooflines import bare, gflop
 from lasem_core.em import Batch, e_step
 from lasem_core.learners import Environment, TaskContext
@@ -52,6 +53,7 @@ def bench(setting: str, threads: int, rounds: int, bases: Sequence[str] = BASES,
         "threads": threads,
         "precision": precision,
         "rounds": rounds,
+        "isa": bf16_units(),
         "bases": {base: _bench_base(setting, base, threads, rounds, precision) for base in bases},
     }
 

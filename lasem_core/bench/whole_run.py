@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from lasem_core import data as datasets
 from lasem_core.bench import BASES, spec_of
+from lasem_core.bench.processor import bf16_units
 from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
 from lasem_core.runs.process import settings
 from lasem_core.runs.run import make_learner, resolve_device
@@ -64,6 +65,7 @@ def whole_run(
     """
     specs = {base: _specs(setting, base, threads) for base in bases}
     report = {"setting": setting, "threads": threads, "epochs": epochs, "static_every": STATIC_EVERY}
+    report["isa"] = bf16_units()
     em = next(iter(specs.values()))[1].em
     report |= {"prune": em.prune, "eps": em.prune_eps, "every": em.prune_every}
     return report | {"bases": {base: _measure(*pair, epochs, data) for base, pair in specs.items()}}

@@ -43,7 +43,13 @@ def describe(report: dict) -> str:
     names = [name for name in next(iter(columns.values())) if name not in ("ratios", "course")]
     kind = "{epochs} epochs of one task" if "epochs" in report else "{precision}, medians of {rounds}"
     what = kind.format(**report)
-    lines = [f"{report['setting']}, {report['threads']} threads, {what}"]
+    lines = [f"{report['setting']}, {report['threads']} threads, {what}", _units(report["isa"])]
     lines.append(f"{'':22}" + "".join(f"{base:>10}" for base in columns))
     lines += [f"{name:22}" + "".join(f"{row[name]:10.2f}" for row in columns.values()) for name in names]
     return "\n".join(lines)
+
+
+def _units(isa: dict[str, bool] | None) -> str:
+    """What the processor has for bf16, in words."""
+    units = ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in (isa or {}).items())
+    return f"bf16 units of this processor: {units or 'unknown'}"

@@ -18,6 +18,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "steps": ("docs/speed.md", lambda: bench_tables.steps_table(BENCH)),
     "parts": ("docs/speed.md", lambda: bench_tables.parts_table(BENCH)),
     "released": ("docs/speed.md", lambda: bench_tables.released_table(BENCH)),
+    "matrix": ("docs/speed.md", lambda: bench_tables.matrix_units_table(BENCH)),
     "estimates": ("docs/speed.md", lambda: bench_tables.estimates_table(BENCH, RunStore(ROOT / "outputs/runs"))),
     "whole": ("docs/speed.md", lambda: bench_tables.whole_table(BENCH)),
 }
