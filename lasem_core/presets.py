@@ -160,7 +160,7 @@ SEEDS = {"smoke": {"*": 1}, "quick": {"cifar100": 3, "planted": 3, "digits": 3, 
 _DEN = {
     "l1": 0.15,
     "group_lasso": 0.3,
-    "loss_threshold": 0.25,
+    "loss_threshold": 0.15,
     "selection_threshold": 0.5,
     "sparsity_threshold": 0.1,
 }
