@@ -112,7 +112,7 @@ def test_sparse_penalties_select_and_drop_within_a_task():
     assert 0 < row["reached"] < 36
     assert 0 < row["added"] < 24
     assert row["split"] > 0
-    assert last_row(l1=0.0)["reached"] == 36
+    assert last_row(l1=0.0)["reached"] > row["reached"]
 
 
 def test_a_checkpoint_in_any_phase_gives_the_same_run():

@@ -7,8 +7,8 @@ units stamped <= t. Each task has a fully connected head of its own.
 The first task trains the whole network under L1 and L2. A later task spends the shares `den.phases` of its epochs on
 
     head      its head alone, under L1
-    retrain   selective retraining: from the head back through connections that are not zero, the sub-network
-              reached, under L2 and drift / 2 ||w - w_before||^2
+    retrain   selective retraining: from the head back through connections that are large, the sub-network reached,
+              under L2 and drift / 2 ||w - w_before||^2
     expand    if the training loss without dropout is still above `loss_threshold`: `expansion` units per layer, whose
               connections alone are trained, under L1 and the group lasso of their incoming weights; without it,
               retraining goes on
@@ -22,8 +22,9 @@ The sparse penalties act by proximal steps after RMSProp's. RMSProp divides a gr
 small as a gradient would be lost against the step. As behind the Adam of the authors' code, `l1` and `group_lasso`
 are therefore compared with the step itself: the root mean square (RMS) of a connection, or of a new unit's incoming
 weights, loses that share of the RMS step of its layer. What no gradient holds up falls to a level of noise, not to
-exactly zero: what counts as zero is a share of the layer's largest, `sparsity_threshold`. docs/baselines.md has the
-differences from the original. A task visited again trains its head only. `den_surgery.py` holds the structural changes.
+exactly zero: what counts is a share of the layer's largest, `selection_threshold` of its connections and
+`sparsity_threshold` of its units. docs/baselines.md has the differences from the original. A task visited again trains
+its head only. `den_surgery.py` holds the structural changes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
 from lasem_core.model.transfer import specific_filters
 
 PHASES = ("head", "retrain", "expand", "adapt")
-HEAD_START = 0.1  # initial scale of a later task's head: small enough for the sparse penalty to reach zero in time
+HEAD_START = 0.01  # initial scale of a later task's head, so that its size says what the task has learned
 
 
 class Den(GradientLearner):
@@ -193,7 +194,7 @@ class Den(GradientLearner):
     def _enter(self, phase: str) -> None:
         number, den = self.current.number, self.spec.den
         if phase == "retrain":
-            self.reached = surgery.walk_back(self.layers, self.heads[number], den.sparsity_threshold)
+            self.reached = surgery.walk_back(self.layers, self.heads[number], den.selection_threshold)
         elif phase == "expand":
             init = self.initializer("grow", self.current.visit)
             surgery.expand(self.layers, self.heads[number], den.expansion, init)

@@ -97,6 +97,7 @@ _RELEASED_BY_METHOD: dict[str, dict[str, Any]] = {
             "group_lasso": 0.8,
             "drift": 0.5,
             "loss_threshold": 0.01,
+            "selection_threshold": 0.01,
             "sparsity_threshold": 0.01,
         }
     },
@@ -156,7 +157,13 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
 SEEDS = {"smoke": {"*": 1}, "quick": {"cifar100": 3, "planted": 3, "digits": 3, "*": 2}, "paper": {"*": 5}}
 
 # docs/baselines.md says why not those of released code, item 59
-_DEN = {"l1": 0.15, "group_lasso": 0.25, "loss_threshold": 0.5, "sparsity_threshold": 0.1}
+_DEN = {
+    "l1": 0.15,
+    "group_lasso": 0.3,
+    "loss_threshold": 0.15,
+    "selection_threshold": 0.5,
+    "sparsity_threshold": 0.1,
+}
 
 _METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
     "static": {"config": "all"},

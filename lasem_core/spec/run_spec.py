@@ -208,7 +208,8 @@ class DenSpec(Part):
     group_lasso: Rate = 0.8  # of a new unit's incoming weights, likewise
     drift: Rate = 0.5
     loss_threshold: Rate = 0.01  # training loss without dropout above which units are added
-    sparsity_threshold: Rate = 0.01  # up to this share of its layer's largest a connection or new unit counts as zero
+    selection_threshold: Rate = 0.01  # up to this share of its layer's largest a connection counts as zero
+    sparsity_threshold: Rate = 0.01  # likewise a new unit's incoming weights
     split_threshold: Rate = 0.05  # L2 drift of a unit's incoming weights, the original's value
     # shares of a task's epochs: head alone, selective retraining, expansion, after the split
     phases: Annotated[tuple[Rate, Rate, Rate, Rate], BeforeValidator(_split_commas)] = (0.1, 0.3, 0.3, 0.3)
