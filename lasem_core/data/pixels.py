@@ -93,7 +93,7 @@ def pooled(pool: Tensor, rows: list[Tensor], pixels: Pixels) -> Split:
 
 
 def standardised(train: Split, valid: Split, test: Split, statistics: str) -> tuple[Split, Split, Split]:
-    """The splits with per-channel statistics in their `prepare`; `statistics` as in `common.standardise`."""
+    """The splits with per-channel statistics in their `prepare`; `statistics` as in `splits.standardise`."""
     if statistics == "none":
         return train, valid, test
     first = _with_statistics(train, train)

@@ -103,11 +103,11 @@ def _task(spec: RunSpec, pools: Pools, task: int, classes: list[int]) -> Task:
         "valid": [pools.train_rows[k][valid] for k, (_, valid) in zip(classes, drawn, strict=True)],
         "test": [pools.test_rows[k] for k in classes],
     }
-    splits = [
+    parts = [
         pooled(pools.test if name == "test" else pools.train, part, _pixels(spec, task, name))
         for name, part in rows.items()
     ]
-    ready = standardised(*splits, spec.stream.normalisation)
+    ready = standardised(*parts, spec.stream.normalisation)
     return Task(f"STL-10 task {task + 1}", tuple(pools.names[k] for k in classes), *ready)
 
 

@@ -45,6 +45,11 @@ CHANGES = (
         "DEN's proximal steps are shares of RMSProp's step, and its decision to grow reads the loss without dropout",
         lambda spec: spec["method"] == "den",
     ),
+    Change("EWC's Fisher information is summed in chunks of images", lambda spec: spec["method"] == "ewc"),
+    Change(
+        "APD's penalties are summed over all tasks of a layer at once",
+        lambda spec: spec["method"] == "apd" and spec["apd"]["variant"] == "original",
+    ),
     Change("configurations come by task number; forward transfer counts first visits only", _out_of_turn),
 )
 """Added to whenever a change makes any existing specification produce other numbers (another order of random draws,
