@@ -1,37 +1,21 @@
 """Lifelong architecture search via EM: Algorithm 1, lines 8 to 13, beside Equations 1 to 3.
 
-`em_step` is the algorithm; the rest of this file are its three ingredients, likelihood, prior and posterior.
+`em_step`, at the end, is the algorithm; before it stand its ingredients: likelihood, prior, posterior, gradient steps.
 Everything stays on the device of the data: one step never waits for the host.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from lasem_core.common import keyed_random
+from lasem_core.data.stream import Batch
 from lasem_core.model.network import TaskNetwork, Trie
 from lasem_core.model.optim import RMSProp
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One mini-batch and where it stands.
-
-    Attributes:
-        lr: learning rate.
-        key: what names this step for random numbers, e.g. (seed, visit, step).
-    """
-
-    images: Float[Tensor, "B channels H W"]
-    labels: Int[Tensor, " B"]
-    lr: float
-    key: tuple[object, ...]
 
 
 def log_true_class(logits: Float[Tensor, "C B K"], labels: Int[Tensor, " B"]) -> Float[Tensor, "C B"]:
@@ -48,39 +32,45 @@ def log_likelihood(logits: Float[Tensor, "C B K"], labels: Int[Tensor, " B"], ki
     return log_p.logsumexp(1) - math.log(len(labels))
 
 
-@runtime_checkable
-class Prior(Protocol):
+class Prior:
     """pi_t(c): the belief about the task's configuration before the next mini-batch.
 
-    `counts` (C,) decide the configuration in use: their argmax, the lowest index on ties.
+    A fixed one, that data do not change: a static configuration, or Section 4.3's fixed posterior.
+
+    Attributes:
+        votes: (C,) whose argmax, the lowest index on ties, is the configuration in use.
     """
 
-    counts: Tensor
+    def __init__(self, start: Tensor):
+        self.votes = start.clone()
 
     def probabilities(self) -> Tensor:
         """(C,), non-negative, sums to 1."""
+        return self.votes / self.votes.sum()
 
     def update(self, posterior: Tensor) -> None:
         """Line 13: take one mini-batch's posterior (C,) in."""
 
+    def state(self) -> dict[str, Any]:
+        """What a resumed task goes on from."""
+        return {"votes": self.votes}
 
-class CountPrior:
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.votes = state["votes"]
+
+
+class CountPrior(Prior):
     """Eq. 1: Laplace-smoothed counts of the mini-batches a configuration was the most probable of."""
 
-    def __init__(self, start: Tensor):
-        self.counts = start.clone()
-
-    def probabilities(self) -> Tensor:
-        return self.counts / self.counts.sum()
-
     def update(self, posterior: Tensor) -> None:
-        self.counts += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
+        self.votes += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
 
 
 class HistoryPrior(CountPrior):
     """Section 3's alternative, the history over tasks: what earlier tasks counted, `earlier` (C,), joins the belief.
 
-    The counts that decide are the task's own: otherwise two equal tasks would outvote every later one.
+    The votes are the task's own: otherwise two equal tasks would outvote every later one.
     """
 
     def __init__(self, start: Tensor, earlier: Tensor):
@@ -88,41 +78,12 @@ class HistoryPrior(CountPrior):
         self.earlier = earlier
 
     def probabilities(self) -> Tensor:
-        total = self.earlier + self.counts
+        total = self.earlier + self.votes
         return total / total.sum()
 
 
-class RunningMeanPrior:
-    """The released default: the mean of the task's posteriors; uniform only before the first one."""
-
-    def __init__(self, start: Tensor):
-        self.counts = torch.zeros_like(start)
-        self.uniform = start / start.sum()
-        self.n = 0
-
-    def probabilities(self) -> Tensor:
-        return self.counts / self.n if self.n else self.uniform
-
-    def update(self, posterior: Tensor) -> None:
-        self.counts += posterior
-        self.n += 1
-
-
-class FixedPrior:
-    """A belief that data do not change: `uniform`, a static configuration, or Section 4.3's fixed posterior."""
-
-    def __init__(self, start: Tensor):
-        self.counts = start.clone()
-
-    def probabilities(self) -> Tensor:
-        return self.counts / self.counts.sum()
-
-    def update(self, posterior: Tensor) -> None:
-        pass
-
-
-class CountedUniformPrior(FixedPrior):
-    """A uniform belief for the posterior, while the counts that decide the final choice are kept."""
+class UniformPrior(CountPrior):
+    """A uniform belief for the posterior, while the votes for the final choice are counted."""
 
     def __init__(self, start: Tensor):
         super().__init__(start)
@@ -131,16 +92,30 @@ class CountedUniformPrior(FixedPrior):
     def probabilities(self) -> Tensor:
         return self.uniform
 
+
+class RunningMeanPrior(UniformPrior):
+    """The released default: the mean of the task's posteriors; uniform only before the first one."""
+
+    def __init__(self, start: Tensor):
+        super().__init__(start)
+        self.votes, self.n = torch.zeros_like(start), 0
+
+    def probabilities(self) -> Tensor:
+        return self.votes / self.n if self.n else self.uniform
+
     def update(self, posterior: Tensor) -> None:
-        self.counts += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
+        self.votes += posterior
+        self.n += 1
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"n": self.n}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        self.n = state["n"]
 
 
-PRIORS = {
-    "count": CountPrior,
-    "history": HistoryPrior,
-    "running-mean": RunningMeanPrior,
-    "uniform": CountedUniformPrior,
-}
+PRIORS = {"count": CountPrior, "history": HistoryPrior, "running-mean": RunningMeanPrior, "uniform": UniformPrior}
 
 
 def posterior(prior: Float[Tensor, " C"], log_lik: Float[Tensor, " C"]) -> Float[Tensor, " C"]:
@@ -155,17 +130,7 @@ def e_step(network: TaskNetwork, trie: Trie, prior: Prior, batch: Batch, likelih
     return posterior(prior.probabilities(), log_likelihood(logits, batch.labels, likelihood))
 
 
-def dropout_mask(network: TaskNetwork, trie: Trie, batch: Batch, m_step: int) -> Shaped[Tensor, "C B F"] | None:
-    """One mask per configuration, a pure function of (step, configuration); None without dropout."""
-    if network.arch.dropout == 0:
-        return None
-    n = len(batch.labels) * network.arch.n_features
-    key = keyed_random.key("dropout", *batch.key, m_step)
-    mask = keyed_random.bernoulli_mask(key, trie.index, n, 1 - network.arch.dropout)
-    return mask.view(len(trie), len(batch.labels), network.arch.n_features)
-
-
-def m_step(
+def expected_loss(
     network: TaskNetwork,
     trie: Trie,
     features: Float[Tensor, "C B F"],
@@ -173,70 +138,64 @@ def m_step(
     batch: Batch,
     n: int,
 ) -> Float[Tensor, ""]:
-    """The loss whose gradient is Eq. 3: sum over c of the constant P(c | X, y) times the mean cross-entropy."""
-    logits = network.logits(features, dropout_mask(network, trie, batch, n))
+    """The loss whose gradient is Eq. 3: sum over c of the constant P(c | X, y) times the mean cross-entropy.
+
+    Arguments: n, the M-step's number, which keys its dropout masks.
+    """
+    logits = network.logits(features, network.dropout_mask(trie, batch, n))
     loss = -(weights @ log_true_class(logits, batch.labels).mean(1))
     penalty = network.penalty(weights @ trie.bits, trie.transferred)
     return loss if penalty is None else loss + penalty
 
 
-@dataclass(frozen=True)
-class Active:
-    """The configurations one mini-batch evaluates.
-
-    Attributes:
-        trie: the plan of their forward pass.
-        positions: (S,) where they stand in the space; None = the whole space, nothing is left out.
-    """
-
-    trie: Trie
-    positions: Tensor | None = None
-
-    def restrict(self, prior: Tensor) -> Tensor:
-        """A belief (C,) over the space as one over these configurations, (S,), summing to 1."""
-        return prior if self.positions is None else prior[self.positions] / prior[self.positions].sum()
-
-    def weights(self, belief: Tensor) -> Tensor:
-        """The M-step's weights (S,) from the posterior (S,)."""
-        return belief
-
-    def spread(self, weights: Tensor, n: int) -> Tensor:
-        """Weights (S,) as weights over a space of n configurations, zero where nothing was evaluated."""
-        return weights if self.positions is None else weights.new_zeros(n).index_copy(0, self.positions, weights)
+def m_step(
+    network: TaskNetwork, trie: Trie, features: Tensor, weights: Tensor, optimizer: RMSProp, batch: Batch, n_steps: int
+) -> Float[Tensor, ""]:
+    """Lines 10 and 11: gradient steps with the weights (C,) held fixed; returns the loss of the first."""
+    loss = expected_loss(network, trie, features, weights, batch, 0)
+    first = loss.detach()
+    for n in range(n_steps):
+        if n > 0:
+            loss = expected_loss(network, trie, network.features(batch.images, trie), weights, batch, n)
+        optimizer.step(torch.autograd.grad(loss, optimizer.parameters, allow_unused=True), batch.lr)
+    return first
 
 
 class Step(NamedTuple):
     """What one mini-batch has shown: all on the device."""
 
-    posterior: Float[Tensor, " C"]  # zero outside the active configurations
-    loss: Float[Tensor, ""]  # of the first M-step
+    posterior: Float[Tensor, " C"]
+    loss: Float[Tensor, ""]  # of the first gradient step
 
 
 def em_step(
     network: TaskNetwork,
-    active: Active,
+    trie: Trie,
     prior: Prior,
     optimizer: RMSProp,
     batch: Batch,
     likelihood: str | None,
-    m_steps: int,
+    n_steps: int,
 ) -> Step:
-    """One mini-batch of Algorithm 1; `likelihood` None leaves the belief as it is (static, fixed posterior)."""
-    trie = active.trie
-    features = network.features(batch.images, trie)  # (S, B, F), for both steps: dropout comes behind them
-    with torch.no_grad():
-        belief = active.restrict(prior.probabilities())
-        if likelihood is not None:
+    """One mini-batch of Algorithm 1, over the C configurations of `trie`.
+
+    Arguments:
+        network: the task's network; the optimizer changes its tensors in place.
+        trie: the configurations, and the plan of their common forward pass.
+        prior: pi_t(c), updated in place.
+        optimizer: of the network's tensors.
+        batch: B images and labels.
+        likelihood: `joint` or `mean`; None leaves the belief as it is (static, fixed posterior).
+        n_steps: numMSteps.
+
+    Returns the posterior (C,) and the loss.
+    """
+    features = network.features(batch.images, trie)  # (C, B, F), for both steps: dropout comes behind them
+    belief = prior.probabilities()
+    if likelihood is not None:
+        with torch.no_grad():
             log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)  # line 8
-            belief = posterior(belief, log_lik)  # line 9
-    weights = active.weights(belief)
-    loss = m_step(network, trie, features, weights, batch, 0)
-    first = loss.detach()
-    for n in range(m_steps):  # line 10, the likelihood held fixed
-        if n > 0:
-            loss = m_step(network, trie, network.features(batch.images, trie), weights, batch, n)
-        gradients = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
-        optimizer.step(gradients, batch.lr)  # line 11, Eq. 3
-    full = active.spread(belief, len(prior.counts))
-    prior.update(full)  # line 13
-    return Step(full, first)
+        belief = posterior(belief, log_lik)  # line 9
+    loss = m_step(network, trie, features, belief, optimizer, batch, n_steps)  # lines 10 and 11, Eq. 3
+    prior.update(belief)  # line 13
+    return Step(belief, loss)

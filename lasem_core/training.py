@@ -24,8 +24,7 @@ from torch import Tensor
 
 from lasem_core.common import keyed_random
 from lasem_core.common.errors import Diverged
-from lasem_core.data.stream import Task, TaskStream
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch, Task, TaskStream
 from lasem_core.evaluation import accuracy
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
 from lasem_core.model.optim import learning_rate

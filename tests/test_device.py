@@ -11,8 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from lasem_core import RunSpec, RunStore, load_learner, train
 from lasem_core.data.pixels import Noise, Pixels
-from lasem_core.data.stream import Split, Task, TaskStream
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch, Split, Task, TaskStream
 from lasem_core.learners.sampling import Proposal
 from lasem_core.runs import run as api
 from lasem_core.training import context_of, to_device
@@ -159,7 +158,7 @@ def test_nothing_crosses_in_a_step(method, base):
 
 def test_nothing_crosses_while_refreshed_pruning_stays_within_a_window():
     learner, batch = opened("lasem", "tf", em={"prune": "refreshed"})
-    learner.pruning.kept, learner.pruning.step = (0, 3), 1
+    learner.rule.window.kept, learner.rule.window.left = (0, 3), 9
     learner.train_step(batch(0))  # plans the kept configurations
     with crossings() as noted:
         learner.train_step(batch(1))
@@ -168,9 +167,9 @@ def test_nothing_crosses_while_refreshed_pruning_stays_within_a_window():
 
 def sampled():
     learner, batch = opened("lasem", "tf", em={"prune": "sampled", "prune_samples": 2})
-    rule, here = learner.pruning, torch.full((8,), 1 / 8)
-    rule.kept, rule.step = (0, 3), 1
-    rule.proposal = Proposal.build(here.to(META), rule.kept, rule.em, here)
+    rule, here = learner.rule, torch.full((8,), 1 / 8)
+    rule.window.kept, rule.window.left = (0, 3), 9
+    rule.proposal = Proposal.build(here.to(META), (0, 3), rule.em, here)
     return learner, batch
 
 
@@ -181,24 +180,23 @@ def test_sampled_sends_what_it_drew_and_a_plan_that_is_new():
         with crossings() as noted:
             learner.train_step(batch(0))
         assert noted == ["_to_copy"] * (1 + new)
-        learner.pruning.step = 1
 
 
 def test_a_full_e_step_of_sampled_waits():
     """Its M-step is drawn from this very mini-batch's posterior, so the host has to see it first."""
     learner, batch = sampled()
-    learner.pruning.step = learner.pruning.em.prune_every
+    learner.rule.window.left = 1
     with pytest.raises(NotImplementedError, match="no data"):
         learner.train_step(batch(0))
 
 
 def test_plans_of_drawn_configurations_are_kept_up_to_a_number(monkeypatch):
-    monkeypatch.setattr("lasem_core.learners.configured.KEPT_PLANS", 2)
+    monkeypatch.setattr("lasem_core.learners.pruning.KEPT_PLANS", 2)
     learner, _ = opened("lasem", "hps")
-    first, second = learner._activate((0,)), learner._activate((1,))
-    assert learner._activate((0,)) is first
-    learner._activate((2,))
-    assert learner._activate((1,)) is second and learner._activate((0,)) is not first
+    first, second = learner.search.subset((0,)), learner.search.subset((1,))
+    assert learner.search.subset((0,)) is first
+    learner.search.subset((2,))
+    assert learner.search.subset((1,)) is second and learner.search.subset((0,)) is not first
 
 
 def test_nothing_crosses_for_a_mini_batch_of_stored_pixels():

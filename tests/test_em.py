@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as hnp
 from jaxtyping import TypeCheckError
 from test_network import SPACE, data, small_network
 
-from lasem_core.em import PRIORS, Active, CountPrior, FixedPrior, em_step, log_likelihood, posterior
+from lasem_core.em import PRIORS, CountPrior, Prior, em_step, log_likelihood, posterior
+from lasem_core.learners.subset import Subset, subset_step
 from lasem_core.model.network import Trie
 from lasem_core.model.optim import RMSProp, learning_rate
 from lasem_core.spec.run_spec import OptimSpec
@@ -56,7 +57,7 @@ def test_count_prior_is_equation_1_and_ties_lean_to_transfer():
 def test_history_joins_the_belief_and_not_the_decision():
     prior = updated("history", torch.tensor([7.0, 0.0, 0.0], dtype=F64))
     assert prior.probabilities().tolist() == [9 / 13, 2 / 13, 2 / 13]
-    assert prior.counts.tolist() == [2, 2, 2]
+    assert prior.votes.tolist() == [2, 2, 2]
 
 
 def test_running_mean_prior_forgets_its_uniform_start():
@@ -68,7 +69,7 @@ def test_running_mean_prior_forgets_its_uniform_start():
 def test_uniform_prior_stays_uniform_but_counts():
     prior = updated("uniform")
     assert prior.probabilities().tolist() == pytest.approx([1 / 3] * 3)
-    assert prior.counts.tolist() == [2, 2, 2]
+    assert prior.votes.tolist() == [2, 2, 2]
 
 
 def optimizer_of(network):
@@ -84,8 +85,8 @@ def test_certainty_in_one_configuration_equals_that_configuration_alone(base):
     certain = torch.zeros(16, dtype=F64)
     certain[0] = 1
     for _ in range(3):
-        em_step(together, Active(trie), FixedPrior(certain), optimizer_of(together), data(), None, 1)
-        em_step(alone, Active(one), FixedPrior(torch.ones(1, dtype=F64)), optimizer_of(alone), data(), None, 1)
+        em_step(together, trie, Prior(certain), optimizer_of(together), data(), None, 1)
+        em_step(alone, one, Prior(torch.ones(1, dtype=F64)), optimizer_of(alone), data(), None, 1)
     used = [*alone.shared, *alone.task.adapters, *alone.task.head]
     same = [*together.shared, *together.task.adapters, *together.task.head]
     for group, other in zip(used, same, strict=True):
@@ -97,10 +98,10 @@ def test_m_steps_hold_the_posterior_fixed():
     """Two M-steps apply the first posterior twice: the prior is updated once."""
     network, trie = small_network("hps")
     prior = CountPrior(torch.ones(16, dtype=F64))
-    step = em_step(network, Active(trie), prior, optimizer_of(network), data(), "joint", 2)
-    assert float(prior.counts.sum()) == 17
+    step = em_step(network, trie, prior, optimizer_of(network), data(), "joint", 2)
+    assert float(prior.votes.sum()) == 17
     again, _ = small_network("hps")
-    first = em_step(again, Active(trie), CountPrior(torch.ones(16, dtype=F64)), optimizer_of(again), data(), "joint", 1)
+    first = em_step(again, trie, CountPrior(torch.ones(16, dtype=F64)), optimizer_of(again), data(), "joint", 1)
     torch.testing.assert_close(step.posterior, first.posterior, rtol=0, atol=0)
     assert not torch.equal(network.shared[0]["weight"], again.shared[0]["weight"])
 
@@ -108,15 +109,25 @@ def test_m_steps_hold_the_posterior_fixed():
 def test_a_subset_renormalises_and_spreads():
     network, trie = small_network("hps")
     positions = torch.tensor([2, 5])
-    some = Active(Trie.build((SPACE[2], SPACE[5]), torch.device("cpu"), F64), positions)
-    full = em_step(
-        network, Active(trie), CountPrior(torch.ones(16, dtype=F64)), optimizer_of(network), data(), "joint", 1
-    )
+    some = Subset(Trie.build((SPACE[2], SPACE[5]), torch.device("cpu"), F64), positions)
+    full = em_step(network, trie, CountPrior(torch.ones(16, dtype=F64)), optimizer_of(network), data(), "joint", 1)
     network, _ = small_network("hps")
-    part = em_step(network, some, CountPrior(torch.ones(16, dtype=F64)), optimizer_of(network), data(), "joint", 1)
+    part = subset_step(network, some, CountPrior(torch.ones(16, dtype=F64)), optimizer_of(network), data(), "joint", 1)
     expected = torch.zeros(16, dtype=F64)
     expected[positions] = full.posterior[positions] / full.posterior[positions].sum()
     torch.testing.assert_close(part.posterior, expected)
+
+
+@pytest.mark.parametrize("base", ["hps", "tf", "df-cnn"])
+def test_the_whole_space_as_a_subset_is_the_exact_step(base):
+    one, trie = small_network(base)
+    other, _ = small_network(base)
+    prior = CountPrior(torch.ones(16, dtype=F64))
+    exact = em_step(one, trie, prior, optimizer_of(one), data(), "joint", 2)
+    whole = Subset(trie, torch.arange(16))
+    step = subset_step(other, whole, CountPrior(prior.votes * 0 + 1), optimizer_of(other), data(), "joint", 2)
+    assert torch.equal(exact.posterior, step.posterior) and torch.equal(exact.loss, step.loss)
+    assert all(map(torch.equal, one.parameters(), other.parameters()))
 
 
 def test_rmsprop_is_tensorflows():

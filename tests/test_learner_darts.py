@@ -5,7 +5,7 @@ import torch
 from small_stream import environment, run, spec_of, stream
 
 from lasem_core.common import keyed_random
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch
 from lasem_core.learners.darts import mixed_logits
 from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.runs.run import make_learner

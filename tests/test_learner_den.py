@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from small_stream import Memory, Stopped, environment, results, run, same, spec_of, stream
 
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch
 from lasem_core.learners import den_surgery as surgery
 from lasem_core.runs.run import make_learner
 from lasem_core.training import context_of

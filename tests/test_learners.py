@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lasem_core.em import Batch, em_step
-from lasem_core.learners import Environment, TaskContext, configured
+from lasem_core.data.stream import Batch
+from lasem_core.learners import Environment, TaskContext, subset
 from lasem_core.runs.run import make_learner
 from lasem_core.spec.configs import TransferConfig
 from lasem_core.spec.run_spec import RunSpec
@@ -123,7 +123,7 @@ def test_lasem_chooses_the_most_counted_configuration():
     for batch in batches(0, 8):
         learner.train_step(batch)
     learner.end_epoch()
-    winner = int(learner.prior.counts.argmax())
+    winner = int(learner.prior.votes.argmax())
     assert learner.in_use == TransferConfig.from_index(winner, 4)
 
 
@@ -134,7 +134,7 @@ def test_prior_starts_anew_for_each_task_unless_it_is_the_history():
         learner.begin_task(context(1, 1))
         believed = learner.prior.probabilities()
         assert bool((believed == believed[0]).all()) == is_uniform
-        assert float(learner.prior.counts.sum()) == 16  # no vote has been cast yet
+        assert float(learner.prior.votes.sum()) == 16  # no vote has been cast yet
 
 
 def test_fixed_posterior_weights():
@@ -172,22 +172,22 @@ def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip():
 def test_refreshed_skips_measures_and_widens_again():
     learner, report = trajectory("refreshed", prune_every=5, prune_eps=0.3)
     assert 1 <= report.extra["updated"] < report.extra["evaluated"] < 16
-    rule = learner.pruning
-    rule.kept, rule.step = (0,), rule.em.prune_every  # a look that finds everything but 1111 outside
-    rule.look = lambda batch: torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64)
+    rule = learner.rule
+    rule.window.kept, rule.window.left = (0,), 1  # a full evaluation that finds everything but 1111 outside
+    learner.search.exact_posterior = lambda batch: torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64)
     learner.train_step(batches(0, 1)[0])
-    assert rule.kept is None and rule.report()["pruned_mass"] == pytest.approx(0.9)
+    assert rule.window.kept is None and rule.report()["pruned_mass"] == pytest.approx(0.9)
 
 
-def test_a_look_trains_the_kept_configurations_only():
-    """Where every mini-batch looks, the layers that 1111 does not use stay as they are, and the others move."""
+def test_a_full_evaluation_trains_the_kept_configurations_only():
+    """Where every mini-batch is one, the layers that 1111 does not use stay as they are, and the others move."""
     learner, _ = trajectory("refreshed", prune_every=1, prune_eps=0.3)
-    learner.pruning.kept = (0,)  # 1111, and no further choice in the one step below
+    learner.rule.window.kept = (0,)  # 1111, and no further choice in the one step below
     specific, shared = copies_of(learner.tasks[0].specific), copies_of(learner.shared)
     learner.train_step(batches(0, 1)[0])
     assert specific and all(map(torch.equal, specific, copies_of(learner.tasks[0].specific)))
     assert not any(map(torch.equal, shared, copies_of(learner.shared)))
-    assert learner.pruning.report()["evaluated"] > 1
+    assert learner.rule.report()["evaluated"] > 1
 
 
 def copies_of(groups):
@@ -196,20 +196,19 @@ def copies_of(groups):
 
 def test_one_configuration_needs_no_e_step(monkeypatch):
     """Its posterior is 1 whatever the data say."""
-    asked = []
-    monkeypatch.setattr(configured, "em_step", lambda *args: asked.append(args[5]) or em_step(*args))
+    monkeypatch.setattr(subset, "log_likelihood", None)
     learner = learner_for(method="lasem", em={"prune": "refreshed"})
     learner.begin_task(context(0, 0))
-    learner.pruning.kept, learner.pruning.step = (0,), 1
+    learner.rule.window.kept, learner.rule.window.left = (0,), 9
     learner.train_step(batches(0, 1)[0])
-    assert asked == [None]
+    assert learner.trace.kept[-1].tolist() == [1] + [0] * 15
 
 
 def test_a_pruned_layer_is_left_alone():
     """RMSProp forgets nothing of tensors that no evaluated configuration uses, TF's factors included."""
     learner = learner_for(method="lasem", base="tf", em={"prune": "refreshed"})
     learner.begin_task(context(0, 0))
-    learner.pruning.kept, learner.pruning.step = (learner.space.positions[TransferConfig.parse("none", 4)],), 1
+    learner.rule.window.kept, learner.rule.window.left = (learner.space.positions[TransferConfig.parse("none", 4)],), 9
     learner.train_step(batches(0, 1)[0])
     adapters = {id(t) for group in learner.tasks[0].adapters for t in group.values()}
     squares = zip(learner.optimizer.parameters, learner.optimizer.mean_squares, strict=True)

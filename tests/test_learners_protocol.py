@@ -8,7 +8,7 @@ import torch
 from small_stream import CASES, CPU, Memory, Stopped, environment, results, run, same, spec_of, stream
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch
 from lasem_core.learners import TaskContext
 from lasem_core.runs.results import memory as stored_bytes
 from lasem_core.runs.run import make_learner

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasem_core.em import Batch, dropout_mask, m_step
+from lasem_core.data.stream import Batch
+from lasem_core.em import expected_loss
 from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.model.transfer import Initializer, sharing
 from lasem_core.spec.architecture import Architecture
@@ -67,8 +68,10 @@ def compare(base, configs, size=12):
     features = network.features(batch.images, trie)
     weights = torch.softmax(torch.arange(len(trie), dtype=F64), 0)
     parameters = network.parameters()
-    together = torch.autograd.grad(m_step(network, trie, features, weights, batch, 0), parameters, allow_unused=True)
-    masks = dropout_mask(network, trie, batch, 0)
+    together = torch.autograd.grad(
+        expected_loss(network, trie, features, weights, batch, 0), parameters, allow_unused=True
+    )
+    masks = network.dropout_mask(trie, batch, 0)
     loss = 0
     for i, config in enumerate(configs):
         plain = separate_logits(network, config, batch.images)
@@ -103,9 +106,9 @@ def test_groups(groups):
 
 def test_masks_differ_between_configurations_and_do_not_depend_on_company():
     network, trie = small_network("hps")
-    all_masks = dropout_mask(network, trie, data(), 0)
+    all_masks = network.dropout_mask(trie, data(), 0)
     some = Trie.build((SPACE[3], SPACE[7]), CPU, F64)
-    assert torch.equal(dropout_mask(network, some, data(), 0), all_masks[[3, 7]])
+    assert torch.equal(network.dropout_mask(some, data(), 0), all_masks[[3, 7]])
     assert len({tuple(mask.flatten().tolist()) for mask in all_masks}) == 16
     assert 0.4 < all_masks.double().mean() < 0.6
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from lasem_core.em import Batch, log_likelihood, m_step, posterior
+from lasem_core.data.stream import Batch
+from lasem_core.em import expected_loss, log_likelihood, posterior
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.model.optim import learning_rate
 from lasem_core.runs.run import make_learner
@@ -131,7 +132,7 @@ def test_one_step_by_its_parts(precision, base, method):
         belief = posterior(belief, log_lik)
         assert worst(log_lik.exp(), facts["likelihood"]) <= tolerance
         assert worst(belief, facts["posterior"]) <= tolerance
-    loss = m_step(learner.network, learner.trie, features, belief, batch, 0)
+    loss = expected_loss(learner.network, learner.trie, features, belief, batch, 0)
     names, tensors = zip(*named(learner.network), strict=True)
     gradients = torch.autograd.grad(loss, tensors)
     exact = precision == "fp64"

@@ -8,8 +8,9 @@ from small_stream import CPU, Memory, Stopped, results, run, same, spec_of, stre
 from test_learners import batches, context, learner_for, run_task
 from test_network import data, small_network
 
-from lasem_core.em import Active, CountPrior, e_step, m_step
+from lasem_core.em import CountPrior, e_step, expected_loss
 from lasem_core.learners.sampling import Proposal, systematic_counts
+from lasem_core.learners.subset import Subset
 from lasem_core.model.network import Trie
 from lasem_core.spec.run_spec import EMSpec
 
@@ -30,13 +31,13 @@ def test_counts_are_unbiased_and_neighbours_of_their_mean(expected):
 
 def plans(space):
     """As the learner makes them: the configurations of the trie `space` at some positions."""
-    return lambda positions: Active(
+    return lambda positions: Subset(
         Trie.build([space.configs[p] for p in positions], CPU, space.bits.dtype), torch.tensor(positions)
     )
 
 
 def gradient(network, trie, weights):
-    loss = m_step(network, trie, network.features(data().images, trie), weights, data(), 0)
+    loss = expected_loss(network, trie, network.features(data().images, trie), weights, data(), 0)
     gradients = torch.autograd.grad(loss, network.parameters(), allow_unused=True)
     return torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten()
                       for g, p in zip(gradients, network.parameters(), strict=True)])  # fmt: skip
@@ -94,38 +95,41 @@ def started(steps=0, **em):
 
 def test_a_full_e_step_draws_from_this_mini_batchs_posterior():
     learner, (batch,) = started(), batches(0, 1)
-    exact = learner.pruning.look(batch)
-    active = learner.pruning.active(batch)
-    assert len(active.trie) <= 2 * SAMPLED["prune_samples"]
-    belief = torch.where(active.in_head, exact[active.positions], 0)
-    torch.testing.assert_close(active.spread(belief / belief.sum(), 16), exact)
+    exact = learner.search.exact_posterior(batch)
+    drawn = learner.rule._proposal_for(exact).draw(learner.search.subset, batch.key)
+    assert len(drawn.trie) <= 2 * SAMPLED["prune_samples"]
+    belief = torch.where(drawn.in_head, exact[drawn.positions], 0)
+    torch.testing.assert_close(drawn.spread(belief / belief.sum(), 16), exact)
+    learner.train_step(batch)
+    torch.testing.assert_close(learner.trace.kept[-1], exact)
 
 
 def test_between_full_e_steps_the_tail_is_carried():
     learner, batch = started(4, prune_eps=0.9), batches(0, 5)[4]
-    rule = learner.pruning
-    assert not rule.is_full
-    carried, exact = rule.proposal.carried, rule.look(batch)
+    rule, kept = learner.rule, learner.rule.window.kept
+    assert not rule.window.is_full
+    carried, exact = rule.proposal.carried, learner.search.exact_posterior(batch)
     learner.train_step(batch)
     used = rule.proposal.in_use(exact)
     torch.testing.assert_close(learner.trace.kept[-1], used)
-    outside = [c for c in range(16) if c not in rule.kept]
+    outside = [c for c in range(16) if c not in kept]
     assert torch.equal(used[outside], carried[outside]) and float(used.sum()) == pytest.approx(1)
-    head = exact[list(rule.kept)]
-    torch.testing.assert_close(used[list(rule.kept)], head / head.sum() * carried[list(rule.kept)].sum())
+    head = exact[list(kept)]
+    torch.testing.assert_close(used[list(kept)], head / head.sum() * carried[list(kept)].sum())
 
 
 def test_distance_is_total_variation():
-    rule = started(4, prune_eps=0.9).pruning
-    moved = torch.zeros(16, dtype=F64).index_fill(0, torch.tensor(rule.kept), 1 / len(rule.kept))
-    tail = 1 - float(rule.proposal.carried[list(rule.kept)].sum())
-    assert float(rule._distance(moved)) == pytest.approx(tail)
+    rule = started(4, prune_eps=0.9).rule
+    kept = list(rule.window.kept)
+    moved = torch.zeros(16, dtype=F64).index_fill(0, torch.tensor(kept), 1 / len(kept))
+    tail = 1 - float(rule.proposal.carried[kept].sum())
+    assert float(rule.proposal.distance(moved)) == pytest.approx(tail)
 
 
 def test_with_a_full_e_step_every_time_the_recorded_posterior_is_exact():
     learner, twin = started(prune_every=1), started(prune_every=1)
     for batch in batches(0, 5):
-        exact = twin.pruning.look(batch)
+        exact = twin.search.exact_posterior(batch)
         learner.train_step(batch)
         twin.train_step(batch)
         torch.testing.assert_close(learner.trace.kept[-1], exact)
@@ -144,7 +148,7 @@ def test_a_stopped_run_goes_on_bit_for_bit():
     memory = Memory(stop_at=3)
     with pytest.raises(Stopped):
         run(spec, tasks, memory)
-    assert memory.state["learner"]["training"]["pruning"]["carried"] is not None
+    assert memory.state["learner"]["training"]["rule"]["carried"] is not None
     resumed, again = run(spec, tasks, Memory(memory.state))
     assert same(results(life), results(again)) and same(learner.state_dict(), resumed.state_dict())
 

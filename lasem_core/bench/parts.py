@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lasem_core.bench import Call
-from lasem_core.em import Batch, dropout_mask
+from lasem_core.data.stream import Batch
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.gradient import activate
 
@@ -25,7 +25,7 @@ def parts(learner: ConfiguredLearner, batch: Batch) -> dict[str, Call]:
         "penalty": _there_and_back(lambda: _penalty(learner), _adapting(learner)),
         "pooling": _pooling(learner, len(batch.labels)),
         "head": _head(learner, len(batch.labels)),
-        "mask": lambda: dropout_mask(network, learner.trie, batch, 0),
+        "mask": lambda: network.dropout_mask(learner.trie, batch, 0),
         "update": lambda: optimizer.step(gradients, 0.0),
     }
 

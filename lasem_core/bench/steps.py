@@ -10,6 +10,7 @@ ratios within one call mean anything; a busy machine shows in `spread`.
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,9 +23,11 @@ from lasem_core.bench import BASES, SETTINGS, Call, spec_of
 from lasem_core.bench.parts import parts
 from lasem_core.bench.processor import bf16_units
 from lasem_core.bench.rooflines import bare, gflop
-from lasem_core.em import Batch, e_step
+from lasem_core.data.stream import Batch
+from lasem_core.em import e_step
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.pruning import Refreshed
 from lasem_core.runs.peak_memory import peak_mb
 from lasem_core.runs.process import settings
 from lasem_core.runs.run import make_learner
@@ -80,7 +83,8 @@ def _spread(values: list[float]) -> float:
 def _learners(setting: str, base: str, spec: RunSpec) -> dict[str, ConfiguredLearner]:
     static = _learner(setting, spec_of(setting, base, spec.threads, method="static", precision=spec.precision))
     exact, pruned = _learner(setting, spec), _learner(setting, spec)
-    pruned.pruning.everything = pruned._activate((0,))
+    pruned.rule = Refreshed(pruned.search)
+    pruned.rule.window.kept, pruned.rule.window.left = (0,), sys.maxsize
     return {"static": static, "exact": exact, "pruned": pruned}
 
 

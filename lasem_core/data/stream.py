@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Prepare = Callable[[Tensor, Tensor], Tensor]
@@ -49,6 +50,21 @@ class Split:
             pools[id(self.images)] = self.images.to(device)
         rows = None if self.rows is None else self.rows.to(device)
         return replace(self, images=pools[id(self.images)], labels=self.labels.to(device), rows=rows)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One mini-batch and where it stands.
+
+    Attributes:
+        lr: learning rate.
+        key: what names this step for random numbers, e.g. (seed, visit, step).
+    """
+
+    images: Float[Tensor, "B channels H W"]
+    labels: Int[Tensor, " B"]
+    lr: float
+    key: tuple[object, ...]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.em import Batch, FixedPrior, Prior
+from lasem_core.data.stream import Batch
+from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.protocol import Environment, EpochReport, Fit, FitResult, TaskContext
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
@@ -39,7 +40,7 @@ class Candidate(ConfiguredLearner):
         return ConfigSpace((self.config,))
 
     def initial_prior(self) -> Prior:
-        return FixedPrior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))
+        return Prior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))
 
 
 class BruteForce(ConfiguredLearner):

@@ -15,17 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.em import Active, Batch, FixedPrior, Prior, e_step, em_step
+from lasem_core.data.stream import Batch
+from lasem_core.em import Prior
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
-from lasem_core.learners.pruning import RULES
+from lasem_core.learners.pruning import RULES, Search
 from lasem_core.learners.trace import PosteriorTrace
 from lasem_core.model import transfer
 from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.model.optim import RMSProp
 from lasem_core.model.transfer import Initializer, Tensors
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
-
-KEPT_PLANS = 256  # of the configurations that pruning evaluates; `sampled` draws ever new sets of them
 
 
 class ConfiguredLearner(Learner):
@@ -76,47 +75,28 @@ class ConfiguredLearner(Learner):
     def _train_with(self, context: TaskContext, configs: Sequence[TransferConfig], prior: Prior) -> None:
         self.current, self.trie, self.prior = context, self._trie(configs), prior
         self.configs_trained = tuple(configs)
-        self._active: dict[tuple[int, ...], Active] = {}
         self.network = self._network(context.number)
         self.optimizer = RMSProp(_trainable(self.network.parameters()), self.spec.optim)
         self.trace = PosteriorTrace([str(config) for config in configs], self.trie.bits)
-        self.pruning = RULES[self.spec.em.prune if len(configs) > 1 else "off"](
-            self.spec.em, len(configs), self._activate, self._exact_posterior
-        )
+        likelihood = self.likelihood if len(configs) > 1 else None  # the posterior of a single one is 1
+        self.search = Search(self.network, self.trie, prior, self.optimizer, likelihood, self.spec.em)
+        self.rule = RULES[self.spec.em.prune if len(configs) > 1 else "off"](self.search)
         self._in_use: TransferConfig | None = None
 
     @property
     def in_use(self) -> TransferConfig:
         """The configuration that stands for the open task: most counted, fixed between two epoch ends."""
         if self._in_use is None:
-            self._in_use = self.configs_trained[int(self.prior.counts.argmax())]
+            self._in_use = self.configs_trained[int(self.prior.votes.argmax())]
         return self._in_use
 
-    def _activate(self, positions: tuple[int, ...] | None) -> Active:
-        if positions is None:
-            return Active(self.trie)
-        if positions not in self._active:
-            if len(self._active) == KEPT_PLANS:
-                del self._active[next(iter(self._active))]
-            configs = [self.configs_trained[p] for p in positions]
-            trie = Trie.build(configs, self.env.device, self.env.dtype)
-            self._active[positions] = Active(trie, torch.searchsorted(self.trie.index, trie.index))
-        return self._active[positions]
-
-    def _exact_posterior(self, batch: Batch) -> Tensor:
-        return e_step(self.network, self.trie, self.prior, batch, self.likelihood)
-
     def train_step(self, batch: Batch) -> None:
-        active = self.pruning.active(batch)
-        likelihood = self.likelihood if len(active.trie) > 1 else None  # the posterior of a single one is 1
-        step = em_step(self.network, active, self.prior, self.optimizer, batch, likelihood, self.spec.em.m_steps)
-        self.pruning.observe(step)
-        self.trace.add(step)
+        self.trace.add(self.rule.step(batch))
 
     def end_epoch(self) -> EpochReport:
-        report = self.trace.report(self.prior.counts)
+        report = self.trace.report(self.prior.votes)
         self._in_use = TransferConfig.parse(report.config, self.arch.depth)
-        report.extra = self.pruning.report()
+        report.extra = self.rule.report()
         return report
 
     def end_task(self) -> None:
@@ -152,7 +132,7 @@ class ConfiguredLearner(Learner):
         return Initializer(self.spec.model, (self.spec.seed, "init", *key), self.env.device, self.env.dtype)
 
     def _certain(self) -> Prior:
-        return FixedPrior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))
+        return Prior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))
 
     def stored_tensors(self) -> dict[str, list[Tensor]]:
         shared = [t for group in self.shared if group for t in group.values()]
@@ -172,9 +152,8 @@ class ConfiguredLearner(Learner):
         return state | ({"training": self._training_state()} if self.current else {})
 
     def _training_state(self) -> dict[str, Any]:
-        prior = {"counts": self.prior.counts, "n": getattr(self.prior, "n", 0)}
-        return {"before": self.before, "mean_squares": self.optimizer.mean_squares, "prior": prior,
-                "in_use": str(self.in_use), "steps": self.trace.steps, "pruning": self.pruning.state()}  # fmt: skip
+        return {"before": self.before, "mean_squares": self.optimizer.mean_squares, "prior": self.prior.state(),
+                "in_use": str(self.in_use), "steps": self.trace.steps, "rule": self.rule.state()}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.shared, self.transferred_before = state["shared"], state["transferred_before"]
@@ -184,15 +163,13 @@ class ConfiguredLearner(Learner):
     def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
         configs = (self.chosen[context.number],) if context.number in self.chosen else self.space.configs
         prior = self.initial_prior() if len(configs) > 1 else self._certain()
-        prior.counts = training["prior"]["counts"]
-        if hasattr(prior, "n"):
-            prior.n = training["prior"]["n"]
+        prior.load(training["prior"])
         self._train_with(context, configs, prior)
         self.optimizer.mean_squares = training["mean_squares"]
         self.before = training["before"]
         self._in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
         self.trace.steps = training["steps"]
-        self.pruning.load(training["pruning"])
+        self.rule.load(training["rule"])
 
 
 def _clone(groups: list[Tensors | None]) -> list[Tensors | None]:

@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.common import keyed_random
-from lasem_core.em import Batch, Prior
+from lasem_core.data.stream import Batch
+from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.learners.gradient import activate, convolve, dropout, flat

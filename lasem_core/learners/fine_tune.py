@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lasem_core.em import Batch, Prior, m_step
+from lasem_core.data.stream import Batch
+from lasem_core.em import Prior, expected_loss
 from lasem_core.learners.protocol import EpochReport, TaskContext
 from lasem_core.learners.static import Static
 from lasem_core.model.network import TaskNetwork
@@ -42,7 +43,7 @@ class FineTune(Static):
     def train_step(self, batch: Batch) -> None:
         network, batch = self.sample(batch)
         features = network.features(batch.images, self.trie)
-        loss = m_step(network, self.trie, features, self.prior.probabilities(), batch, 0)
+        loss = expected_loss(network, self.trie, features, self.prior.probabilities(), batch, 0)
         gradients = torch.autograd.grad(loss, self.optimizer.parameters, allow_unused=True)
         self.optimizer.step(self.regularise(list(gradients)), batch.lr)
         self.loss_sum += loss.detach()

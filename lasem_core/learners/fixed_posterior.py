@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lasem_core.common.errors import LasemError
-from lasem_core.em import FixedPrior, Prior
+from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
@@ -33,4 +33,4 @@ class FixedPosterior(ConfiguredLearner):
         mass, n = self.spec.em.fixed_mass, len(self.space)
         weights = torch.full((n,), (1 - mass) / max(n - 1, 1), device=self.env.device, dtype=self.env.dtype)
         weights[self.space.positions[self.favourite]] = mass
-        return FixedPrior(weights)
+        return Prior(weights)

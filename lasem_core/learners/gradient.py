@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.common import keyed_random
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
 from lasem_core.model.optim import RMSProp
 from lasem_core.model.transfer import Initializer, Tensors

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import torch
 
 from lasem_core.common import keyed_random
-from lasem_core.em import Batch, Prior
+from lasem_core.data.stream import Batch
+from lasem_core.em import Prior
 from lasem_core.learners.fine_tune import FineTune
 from lasem_core.learners.protocol import TaskContext
 from lasem_core.model.network import TaskNetwork

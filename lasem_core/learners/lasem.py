@@ -30,7 +30,7 @@ class Lasem(ConfiguredLearner):
 
     def end_task(self) -> None:
         if self.spec.em.prior == "history" and len(self.trie) > 1:
-            self.history = self.history + self.prior.counts - self.spec.em.prior_count
+            self.history = self.history + self.prior.votes - self.spec.em.prior_count
         super().end_task()
 
     def state_dict(self) -> dict:

@@ -22,8 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lasem_core.data.stream import Task
-from lasem_core.em import Batch
+from lasem_core.data.stream import Batch, Task
 from lasem_core.spec.architecture import Architecture
 from lasem_core.spec.run_spec import RunSpec
 

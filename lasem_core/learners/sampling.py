@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lasem_core.common import keyed_random
-from lasem_core.em import Active
+from lasem_core.learners.subset import Subset
 from lasem_core.model.crossing import send
 from lasem_core.spec.run_spec import EMSpec
 
@@ -38,7 +38,7 @@ def systematic_counts(expected: Tensor, u: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn(Active):
+class Drawn(Subset):
     """Head and drawn tail of one mini-batch, S configurations of a space of C.
 
     Attributes:
@@ -60,9 +60,9 @@ class Drawn(Active):
         """Weights (S,) of the M-step, whose mean over draws is W on the head and on the tail."""
         return belief * self._head_mass + self.tail_weights
 
-    def spread(self, weights: Tensor, n: int) -> Tensor:
+    def spread(self, belief: Tensor, n: int) -> Tensor:
         """W (C,): what the draws stand for, not what was drawn."""
-        own = torch.where(self.in_head, weights * self._head_mass, self.carried[self.positions])
+        own = torch.where(self.in_head, belief * self._head_mass, self.carried[self.positions])
         return self.carried.index_copy(0, self.positions, own)
 
     @property
@@ -101,21 +101,25 @@ class Proposal:
         share = self.expected.frac()
         return self.unit**2 * float((share * (1 - share)).sum())
 
-    def draw(self, activate: Callable[[tuple[int, ...]], Active], key: tuple[object, ...]) -> Drawn:
-        """Head and tail for the mini-batch that `key` names; `activate` plans the configurations at some positions."""
+    def draw(self, subset_at: Callable[[tuple[int, ...]], Subset], key: tuple[object, ...]) -> Drawn:
+        """Head and tail for the mini-batch that `key` names; `subset_at` plans those at some positions."""
         stream = torch.zeros(1, dtype=torch.int64)
         counts = systematic_counts(
             self.expected, float(keyed_random.uniform(keyed_random.key("tail", *key), stream, 1))
         )
         positions = sorted({*self.head, *counts.nonzero()[:, 0].tolist()})
-        active = activate(tuple(positions))
+        subset = subset_at(tuple(positions))
         (drawn,) = send([counts[positions].long().tolist()], self.carried.device)
-        in_head = (active.positions[:, None] == self.head_there).any(1)
+        in_head = (subset.positions[:, None] == self.head_there).any(1)
         tail_weights = (drawn.double() * self.unit).to(self.carried.dtype)
-        return Drawn(active.trie, active.positions, carried=self.carried, in_head=in_head, tail_weights=tail_weights)
+        return Drawn(subset.trie, subset.positions, carried=self.carried, in_head=in_head, tail_weights=tail_weights)
 
     def in_use(self, exact: Tensor) -> Tensor:
         """W (C,) for a mini-batch whose posterior is `exact` (C,), as item 3 makes it."""
         head = self.head_there
         own = exact[head] / exact[head].sum() * self.carried[head].sum()
         return self.carried.index_copy(0, head, own)
+
+    def distance(self, exact: Tensor) -> Tensor:
+        """Total-variation distance between the posterior in use and the exact one (C,)."""
+        return (self.in_use(exact) - exact).abs().sum() / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lasem_core.em import FixedPrior, Prior
+from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
@@ -16,4 +16,4 @@ class Static(ConfiguredLearner):
         return ConfigSpace((TransferConfig.parse(self.spec.config, self.spec.model.depth),))
 
     def initial_prior(self) -> Prior:
-        return FixedPrior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))
+        return Prior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))

@@ -43,10 +43,10 @@ class PosteriorTrace:
         self.n += 1
         self.steps += 1
 
-    def report(self, counts: Tensor) -> EpochReport:
-        """Close the epoch, waiting for the device once; `counts` (C,) decide the configuration in use."""
+    def report(self, votes: Tensor) -> EpochReport:
+        """Close the epoch, waiting for the device once; `votes` (C,) decide the configuration in use."""
         n, first = max(self.n, 1), self.steps - self.n
-        mean, in_use = self.total / n, counts.argmax().to(self.total.dtype)
+        mean, in_use = self.total / n, votes.argmax().to(self.total.dtype)
         gathered = [in_use[None], self.sums / n, mean @ self.bits, *self.kept, mean]
         (position,), sums, transfer, *weights = fetch(gathered)
         steps = [*range(first, first + len(self.kept)), None]

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lasem_core.common import keyed_random
+from lasem_core.data.stream import Batch
 from lasem_core.model.crossing import send
 from lasem_core.model.transfer import Filters, Initializer, Sharing, Tensors, specific_filters
 from lasem_core.spec.architecture import Architecture, ConvLayer
@@ -171,6 +173,15 @@ class TaskNetwork:
         for group in self.task.head[:-1]:
             x = F.relu(F.linear(x, group["weight"], group["bias"]))
         return F.linear(x, self.task.head[-1]["weight"], self.task.head[-1]["bias"])
+
+    def dropout_mask(self, trie: Trie, batch: Batch, m_step: int) -> Shaped[Tensor, "C B F"] | None:
+        """One mask per configuration, a pure function of (step, configuration); None without dropout."""
+        if self.arch.dropout == 0:
+            return None
+        n_images, n_features = len(batch.labels), self.arch.n_features
+        key = keyed_random.key("dropout", *batch.key, m_step)
+        mask = keyed_random.bernoulli_mask(key, trie.index, n_images * n_features, 1 - self.arch.dropout)
+        return mask.view(len(trie), n_images, n_features)
 
     def penalty(self, transfer_mass: Float[Tensor, " depth"], transferred: Sequence[bool]) -> Float[Tensor, ""] | None:
         """Auxiliary loss, each layer's weighted by the posterior mass of 'this layer is transferred'.
