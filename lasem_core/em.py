@@ -187,8 +187,6 @@ def em_step(
         batch: B images and labels.
         likelihood: `joint` or `mean`; None leaves the belief as it is (static, fixed posterior).
         n_steps: numMSteps.
-
-    Returns the posterior (C,) and the loss.
     """
     features = network.features(batch.images, trie)  # (C, B, F), for both steps: dropout comes behind them
     belief = prior.probabilities()

@@ -2,8 +2,9 @@
 
     lifelong
     └── for each visit of a task
-        ├── begin_task ── learner.train_task ── fit_task: epochs, validation, test when it counts
-        └── end_task ── test accuracy of every task seen so far ── checkpoint
+        ├── learner.begin_task
+        ├── learner.train_task(visit) ── visit(learner): train_epoch, validation, test when it counts
+        └── learner.end_task ── test accuracy of every task seen so far ── checkpoint
 
 Lazy evaluation (the default) computes exactly `peak_at_best_valid` with a fraction of the test passes: a test
 accuracy matters only at an epoch that improves the validation accuracy.
@@ -11,10 +12,11 @@ accuracy matters only at an epoch that improves the validation accuracy.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
@@ -24,30 +26,15 @@ from torch import Tensor
 
 from lasem_core.common import keyed_random
 from lasem_core.common.errors import Diverged
-from lasem_core.data.stream import Batch, Task, TaskStream
-from lasem_core.evaluation import accuracy
-from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
+from lasem_core.data.stream import Batch, Split, Task, TaskStream
+from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext, VisitLog
 from lasem_core.model.optim import learning_rate
 from lasem_core.spec.run_spec import RunSpec
 
+SHAPE = 2  # of a checkpoint's state, raised with what it holds
+CHUNK = 500  # images per forward pass without gradients
 # what else than the learning rate can make a method diverge
 STRENGTHS = {"ewc": ("ewc.strength",), "apd": ("apd.anchor",), "den": ("den.l2", "den.drift")}
-
-
-@dataclass
-class VisitLog:
-    """What one visit of a task has shown so far; plain values, so that it can be checkpointed."""
-
-    epoch: int = -1  # last finished epoch; 0 is the evaluation before training
-    best_valid: float = -1.0
-    peak_at_best_valid: float = float("nan")
-    peak_test: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    begin_seconds: float = 0.0  # of `begin_task`, which came before this log's epochs
-    posterior: list[dict[str, Any]] = field(default_factory=list)
-    accuracy: list[dict[str, Any]] = field(default_factory=list)
-    train_seconds: float = 0.0
-    eval_seconds: float = 0.0
 
 
 @dataclass
@@ -76,23 +63,16 @@ class Progress(Protocol):
         """An epoch has ended; `row` is its line of the history table."""
 
 
-EpochHook = Callable[[VisitLog, dict[str, Any], EpochReport], None]
-
-
-def lifelong(
-    env: Environment, learner: Learner, stream: TaskStream, checkpoint: Checkpoint, progress: Progress
-) -> Lifetime:
-    """Train `learner` on `stream`, which is on `env.device`, going on from `checkpoint` if it holds a state."""
-    life, log, start = _restore(env, learner, stream, checkpoint)
-    for visit in range(start, len(stream.order)):
-        context = context_of(env, stream, visit)
+def lifelong(learner: Learner, stream: TaskStream, checkpoint: Checkpoint, progress: Progress) -> Lifetime:
+    """Train `learner` on `stream`, which is on its device, going on from `checkpoint` if it holds a state."""
+    life, log = _restore(learner, stream, checkpoint)
+    for number in range(len(life.visits), len(stream.order)):
+        context = context_of(learner.env, stream, number)
         log = log or VisitLog(begin_seconds=_timed(partial(learner.begin_task, context)))
-        hook = partial(_on_epoch, life, learner, checkpoint, progress, visit)
-        seen = list(context.seen.items())
-        fit = partial(fit_task, context=context, env=env, seen=seen, log=log, hook=hook)
-        life.visits.append(learner.train_task(fit))
+        visit = Visit(context, log, partial(_on_epoch, life, learner, checkpoint, progress))
+        life.visits.append(learner.train_task(visit))
         life.visits[-1].train_seconds += log.begin_seconds
-        _finish_visit(env, learner, life, visit, seen)
+        _finish(learner, life, context)
         log = None
         checkpoint.offer(partial(_state, life, None, learner), force=True)
     return life
@@ -110,43 +90,51 @@ def _lr_in_visit(env: Environment, visit: int, epoch: int) -> float:
     return learning_rate(env.spec.optim, visit * env.spec.schedule.epochs + epoch)
 
 
-def fit_task(
-    learner: Learner,
-    context: TaskContext,
-    env: Environment,
-    seen: list[tuple[int, Task]],
-    log: VisitLog | dict[str, Any],
-    hook: EpochHook | None = None,
-) -> VisitLog:
-    """Train the open task of `learner` to its last epoch, going on after `log.epoch`.
+EpochHook = Callable[["VisitLog", dict[str, Any], EpochReport], None]
 
-    Arguments:
-        seen: number and data of the tasks seen so far, the current one among them.
-        log: what the visit has shown so far, or the plain values of such a log.
-        hook: called after every epoch, with the log, the epoch's history row and the learner's report.
 
-    Raises Diverged at the end of an epoch whose mean loss is not finite.
+@dataclass(frozen=True)
+class Visit:
+    """The epochs of one visit of a task, for whichever learner trains them.
+
+    Attributes:
+        context: what the learner knows of the task.
+        log: what the visit has shown so far.
+        on_epoch: called after every epoch, with the log, the epoch's history row and the learner's report.
     """
-    log = VisitLog(**log) if isinstance(log, dict) else log
-    for epoch in range(log.epoch + 1, context.epochs + 1):
-        started = time.perf_counter()
-        report = EpochReport()
-        if epoch:
-            report = _finite(train_epoch(learner, context, env, epoch), context, env.spec, epoch)
-        trained = time.perf_counter()
-        row = _evaluate_epoch(learner, context, env, seen, log, epoch)
-        log.train_seconds += trained - started
-        log.eval_seconds += time.perf_counter() - trained
-        _write_row(log, row, report, context, epoch)
-        if hook is not None:
-            hook(log, row, report)
-    return log
+
+    context: TaskContext
+    log: VisitLog
+    on_epoch: EpochHook | None = None
+
+    def __call__(self, learner: Learner, log: VisitLog | None = None) -> VisitLog:
+        """Train the open task of `learner` to its last epoch, going on after the last one of `log` (None: the visit's).
+
+        Raises Diverged at the end of an epoch whose mean loss is not finite.
+        """
+        log = self.log if log is None else log
+        for epoch in range(log.epoch + 1, self.context.epochs + 1):
+            started = time.perf_counter()
+            report = train_epoch(learner, self.context, epoch) if epoch else EpochReport()
+            _check_finite(report, learner.spec, self.context, epoch)
+            trained = time.perf_counter()
+            row = _evaluate_epoch(learner, self.context, log, epoch)
+            log.train_seconds += trained - started
+            log.eval_seconds += time.perf_counter() - trained
+            _write_row(log, row, report, self.context, epoch)
+            if self.on_epoch is not None:
+                self.on_epoch(log, row, report)
+        return log
+
+    def unwatched(self) -> Visit:
+        """The same for a training in another process, where neither checkpoint nor progress can follow."""
+        return replace(self, on_epoch=None)
 
 
-def _finite(report: EpochReport, context: TaskContext, spec: RunSpec, epoch: int) -> EpochReport:
-    """`report`; raises Diverged where its loss says that the parameters are lost."""
-    if math.isfinite(report.loss):
-        return report
+def _check_finite(report: EpochReport, spec: RunSpec, context: TaskContext, epoch: int) -> None:
+    """Raise Diverged where the loss of an epoch of training says that the parameters are lost."""
+    if epoch == 0 or math.isfinite(report.loss):
+        return
     rate = "darts.weight_lr" if (spec.method, spec.darts.weight_optimizer) == ("darts", "sgd") else "optim.lr"
     names = (rate, *STRENGTHS.get(spec.method, ()))
     lower = " or ".join(f"{name} (now {attrgetter(name)(spec):g})" for name in names)
@@ -154,11 +142,12 @@ def _finite(report: EpochReport, context: TaskContext, spec: RunSpec, epoch: int
     raise Diverged(f"training diverged: the loss is {report.loss} {place}, nothing is recorded; lower {lower}")
 
 
-def train_epoch(learner: Learner, context: TaskContext, env: Environment, epoch: int) -> EpochReport:
+def train_epoch(learner: Learner, context: TaskContext, epoch: int) -> EpochReport:
     """One pass over the training images of the open task, in the order that (seed, visit, epoch) keys."""
-    split, spec = context.task.train, env.spec
+    split, spec = context.task.train, learner.spec
     index = learner.train_index(len(split))
-    order = keyed_random.permutation(keyed_random.key(spec.seed, "order", context.visit, epoch), len(index), env.device)
+    key = keyed_random.key(spec.seed, "order", context.visit, epoch)
+    order = keyed_random.permutation(key, len(index), learner.env.device)
     batches = _full_batches(index[order], spec.optim.batch_size)
     for number, batch_index in enumerate(batches):
         step = (epoch - 1) * len(batches) + number
@@ -173,10 +162,8 @@ def _full_batches(index: Tensor, size: int) -> list[Tensor]:
     return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size else batches
 
 
-def _evaluate_epoch(
-    learner: Learner, context: TaskContext, env: Environment, seen: list[tuple[int, Task]], log: VisitLog, epoch: int
-) -> dict[str, Any]:
-    schedule, number, task = env.spec.schedule, context.number, context.task
+def _evaluate_epoch(learner: Learner, context: TaskContext, log: VisitLog, epoch: int) -> dict[str, Any]:
+    schedule, number, task = learner.spec.schedule, context.number, context.task
     every = schedule.evaluation == "every-epoch"
     row = {"position": context.visit, "task": number, "epoch": epoch, "train_accuracy": float("nan")}
     row["valid_accuracy"] = accuracy(learner, number, task.valid)
@@ -185,7 +172,7 @@ def _evaluate_epoch(
     row["test_accuracy"] = accuracy(learner, number, task.test) if wanted else float("nan")
     if every:
         row["train_accuracy"] = accuracy(learner, number, task.train)
-        log.accuracy += [_old_task_row(learner, context, n, t, epoch) for n, t in seen if n != number]
+        log.accuracy += [_old_task_row(learner, context, n, t, epoch) for n, t in context.seen.items() if n != number]
     if improved:
         log.best_valid, log.peak_at_best_valid = row["valid_accuracy"], row["test_accuracy"]
     if wanted:
@@ -197,6 +184,16 @@ def _old_task_row(learner: Learner, context: TaskContext, number: int, task: Tas
     for split in (task.train, task.valid):
         accuracy(learner, number, split)  # the released timer includes these passes; their values are not used
     return _accuracy_row(context.visit, number, "epoch", epoch, accuracy(learner, number, task.test))
+
+
+@torch.no_grad()
+def accuracy(learner: Learner, task: int, split: Split) -> float:
+    """Share of `split` that `learner` labels correctly as `task`; waits for the device once."""
+    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
+    for index in torch.arange(len(split), device=split.labels.device).split(CHUNK):
+        images, labels = split.batch(index)
+        correct += (learner.predict(task, images).argmax(-1) == labels).sum()
+    return int(correct) / max(len(split), 1)
 
 
 def _accuracy_row(visit: int, task: int, when: str, epoch: int, value: float) -> dict[str, Any]:
@@ -215,12 +212,17 @@ def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context:
     log.epoch = epoch
 
 
-def _finish_visit(env: Environment, learner: Learner, life: Lifetime, visit: int, seen: list[tuple[int, Task]]) -> None:
+def _finish(learner: Learner, life: Lifetime, context: TaskContext) -> None:
     """End the task, then measure every task seen; `released` also before the roll-back (released code, item 21)."""
-    if env.spec.preset == "released":
-        life.eval_seconds += _timed(lambda: life.accuracy.extend(_test_all(learner, visit, seen, "unrolled")))
+
+    def test(when: str) -> None:
+        rows = [(n, accuracy(learner, n, task.test)) for n, task in context.seen.items()]
+        life.accuracy += [_accuracy_row(context.visit, n, when, -1, value) for n, value in rows]
+
+    if learner.spec.preset == "released":
+        life.eval_seconds += _timed(partial(test, "unrolled"))
     life.visits[-1].train_seconds += _timed(learner.end_task)
-    life.eval_seconds += _timed(lambda: life.accuracy.extend(_test_all(learner, visit, seen, "after")))
+    life.eval_seconds += _timed(partial(test, "after"))
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -230,42 +232,34 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _test_all(learner: Learner, visit: int, seen: list[tuple[int, Task]], when: str) -> list[dict[str, Any]]:
-    return [_accuracy_row(visit, n, when, -1, accuracy(learner, n, task.test)) for n, task in seen]
-
-
 def _on_epoch(
-    life: Lifetime,
-    learner: Learner,
-    checkpoint: Checkpoint,
-    progress: Progress,
-    visit: int,
-    log: VisitLog,
-    row: dict[str, Any],
-    report: EpochReport,
-) -> None:
-    progress.epoch(visit, row, report)
+    life: Lifetime, learner: Learner, checkpoint: Checkpoint, progress: Progress,
+    log: VisitLog, row: dict[str, Any], report: EpochReport,
+) -> None:  # fmt: skip
+    progress.epoch(len(life.visits), row, report)
     checkpoint.offer(partial(_state, life, log, learner))
 
 
 def _state(life: Lifetime, log: VisitLog | None, learner: Learner) -> dict[str, Any]:
-    return {"life": asdict(life), "log": asdict(log) if log else None, "learner": learner.state_dict()}
+    log = asdict(log) if log else None
+    return {"shape": SHAPE, "life": asdict(life), "log": log, "learner": learner.state_dict()}
 
 
-def _restore(
-    env: Environment, learner: Learner, stream: TaskStream, checkpoint: Checkpoint
-) -> tuple[Lifetime, VisitLog | None, int]:
+def _restore(learner: Learner, stream: TaskStream, checkpoint: Checkpoint) -> tuple[Lifetime, VisitLog | None]:
     state = checkpoint.load()
+    if state is not None and state.get("shape") != SHAPE:
+        logging.getLogger("lasem").warning("the checkpoint is of another version of LASEM: the run starts again")
+        state = None
     if state is None:
-        return Lifetime(), None, 0
+        return Lifetime(), None
     saved = state["life"]
     life = Lifetime([VisitLog(**v) for v in saved["visits"]], saved["accuracy"], saved["eval_seconds"])
-    learned = to_device(state["learner"], env.device)
+    learned = to_device(state["learner"], learner.env.device)
     learner.load_state_dict(learned)
-    log = VisitLog(**state["log"]) if state["log"] else None
-    if log is not None:
-        learner.resume_task(context_of(env, stream, len(life.visits)), learned["training"])
-    return life, log, len(life.visits)
+    if state["log"] is None:
+        return life, None
+    learner.resume_task(context_of(learner.env, stream, len(life.visits)), learned["training"])
+    return life, VisitLog(**state["log"])
 
 
 def to_device(state: Any, device: torch.device) -> Any:

@@ -82,7 +82,7 @@ class Memory:
 def run(spec, tasks, memory=None, **options):
     env = environment(spec, **options)
     learner = make_learner(env)
-    return learner, lifelong(env, learner, tasks, memory or Memory(), Silent())
+    return learner, lifelong(learner, tasks, memory or Memory(), Silent())
 
 
 def flat(value):

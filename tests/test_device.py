@@ -34,8 +34,8 @@ class Seen(Exception):
 def test_a_run_moves_a_pool_once_and_no_visit_copies_it(monkeypatch):
     contexts = []
 
-    def loop(env, learner, stream, *_):
-        contexts.extend(context_of(env, stream, visit) for visit in range(len(stream.order)))
+    def loop(learner, stream, *_):
+        contexts.extend(context_of(learner.env, stream, visit) for visit in range(len(stream.order)))
         raise Seen
 
     monkeypatch.setattr(api, "resolve_device", lambda spec: META)

@@ -1,7 +1,5 @@
 """Brute force: the best candidate of independent trainings from one starting point."""
 
-import functools
-
 import pandas as pd
 import pytest
 import torch
@@ -9,11 +7,12 @@ from small_stream import environment, results, run, same, spec_of, stream
 
 from lasem_core import RunSpec, RunStore, train
 from lasem_core.learners.brute_force import Candidate, tie
+from lasem_core.learners.protocol import VisitLog
 from lasem_core.runs.parallel import ProcessMap
 from lasem_core.runs.run import make_learner
 from lasem_core.runs.sweep import _spare, run_sweep
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
-from lasem_core.training import VisitLog, context_of, fit_task
+from lasem_core.training import Visit, context_of
 
 BASES = ("hps", "tf", "df-cnn")
 
@@ -48,7 +47,7 @@ def test_candidates_of_a_later_task_share_their_starting_point():
     tasks, env = stream(n_tasks=2), environment(spec)
     learner, _ = run(spec, stream(n_tasks=1))
     context = context_of(env, tasks, 1)
-    fit = functools.partial(fit_task, context=context, env=env, seen=list(context.seen.items()), log=VisitLog())
+    fit = Visit(context, VisitLog())
     before = [None if g is None else {k: t.clone() for k, t in g.items()} for g in learner.shared]
     learner.begin_task(context)
     learner.train_task(fit)
@@ -57,7 +56,7 @@ def test_candidates_of_a_later_task_share_their_starting_point():
         alone.load_state_dict(learner.start | {"shared": [dict(g) if g else None for g in before]})
         alone.shared = [None if g is None else {k: t.clone() for k, t in g.items()} for g in before]
         alone.begin_task(context)
-        assert fit(alone, log={}).best_valid == learner.scores[1][str(config)]
+        assert fit(alone, VisitLog()).best_valid == learner.scores[1][str(config)]
 
 
 def test_a_parallel_map_gives_the_same_run(searched):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from small_stream import Memory, Stopped, results, run, same, spec_of, stream
 
 from lasem_core.runs.checkpoint import Checkpointer
 
@@ -187,3 +188,14 @@ def test_ctrl_c_waits_for_the_end_of_the_epoch_and_twice_does_not(checkpoint, ca
             time.sleep(1)
     assert "Ctrl-C again" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_checkpoint_of_another_version_is_started_over(caplog):
+    """Its run id may be today's, but what it holds is not what today's code goes on from."""
+    spec, memory = spec_of("static", "hps"), Memory(stop_at=2)
+    with pytest.raises(Stopped):
+        run(spec, stream(), memory)
+    del memory.state["shape"]
+    _, life = run(spec, stream(), Memory(memory.state))
+    assert "another version" in caplog.text
+    assert same(results(life), results(run(spec, stream())[1]))

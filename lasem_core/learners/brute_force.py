@@ -15,7 +15,8 @@ TF, DF-CNN: all layers), `tie_first_two` searches the second for both: the first
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from torch import Tensor
 from lasem_core.data.stream import Batch
 from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
-from lasem_core.learners.protocol import Environment, EpochReport, Fit, FitResult, TaskContext
+from lasem_core.learners.protocol import Environment, EpochReport, Fit, TaskContext, VisitLog
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 
@@ -80,34 +81,32 @@ class BruteForce(ConfiguredLearner):
         candidate.begin_task(self.current)
         return candidate
 
-    def train_task(self, fit: Fit) -> FitResult:
+    def train_task(self, fit: Fit) -> VisitLog:
         todo = [config for config in self._options() if str(config) not in self.scores[self.current.visit]]
         for config, (state, log) in zip(todo, self._trained(todo, fit), strict=True):
             self._compare(config, state, log)
-        seconds = {"train_seconds": self.seconds[0], "eval_seconds": self.seconds[1]}
         self.candidate = self._resumed(self.best)
-        return fit(self.candidate, log=self.best["log"] | seconds, hook=None)
+        return replace(VisitLog(**self.best["log"]), train_seconds=self.seconds[0], eval_seconds=self.seconds[1])
 
-    def _trained(self, todo: Sequence[TransferConfig], fit: Fit):
+    def _trained(self, todo: Sequence[TransferConfig], fit: Fit) -> Iterable[tuple[dict[str, Any], VisitLog]]:
         if self.env.map is map:
             return map(partial(self._train_here, fit), todo)
-        alone = partial(fit, log={}, hook=None)  # the loop's checkpoint and progress bar stay in this process
-        return self.env.map(partial(_train_apart, alone), (self._candidate(config) for config in todo))
+        return self.env.map(partial(_train_apart, fit.unwatched()), (self._candidate(config) for config in todo))
 
-    def _train_here(self, fit: Fit, config: TransferConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _train_here(self, fit: Fit, config: TransferConfig) -> tuple[dict[str, Any], VisitLog]:
         if self.candidate.config == config:  # the first one, or the one a checkpoint was left in: the loop's log
             log = fit(self.candidate)
         else:
             self.candidate = self._candidate(config)
-            log = fit(self.candidate, log={})
-        return self.candidate.state_dict(), vars(log)
+            log = fit(self.candidate, VisitLog())
+        return self.candidate.state_dict(), log
 
-    def _compare(self, config: TransferConfig, state: dict[str, Any], log: dict[str, Any]) -> None:
-        self.scores[self.current.visit][str(config)] = log["best_valid"]
-        self.seconds[0] += log["train_seconds"]
-        self.seconds[1] += log["eval_seconds"]
-        if self.best is None or log["best_valid"] > self.best["log"]["best_valid"]:
-            self.best = {"config": str(config), "state": state, "log": dict(log)}
+    def _compare(self, config: TransferConfig, state: dict[str, Any], log: VisitLog) -> None:
+        self.scores[self.current.visit][str(config)] = log.best_valid
+        self.seconds[0] += log.train_seconds
+        self.seconds[1] += log.eval_seconds
+        if self.best is None or log.best_valid > self.best["log"]["best_valid"]:
+            self.best = {"config": str(config), "state": state, "log": asdict(log)}
 
     def _resumed(self, saved: dict[str, Any]) -> Candidate:
         candidate = Candidate(self.env, TransferConfig.parse(saved["config"], self.arch.depth))
@@ -146,9 +145,9 @@ class BruteForce(ConfiguredLearner):
         self.candidate = self._resumed(training["candidate"])
 
 
-def _train_apart(fit: Fit, candidate: Candidate) -> tuple[dict[str, Any], dict[str, Any]]:
-    log = fit(candidate)
-    return candidate.state_dict(), vars(log)
+def _train_apart(fit: Fit, candidate: Candidate) -> tuple[dict[str, Any], VisitLog]:
+    log = fit(candidate, VisitLog())
+    return candidate.state_dict(), log
 
 
 @torch.no_grad()

@@ -100,17 +100,30 @@ class EpochReport:
     extra: dict[str, float] = field(default_factory=dict)
 
 
-FitResult = Any
+@dataclass
+class VisitLog:
+    """What one visit of a task has shown so far; plain values, so that it can be checkpointed."""
+
+    epoch: int = -1  # last finished epoch; 0 is the evaluation before training
+    best_valid: float = -1.0
+    peak_at_best_valid: float = float("nan")
+    peak_test: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    begin_seconds: float = 0.0  # of `begin_task`, which came before this log's epochs
+    posterior: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
 
 
 class Fit(Protocol):
-    """Runs the epochs of the open task for a learner.
+    """Runs the epochs of the open task for a learner; see `training.Visit`."""
 
-    `fit(learner)` goes on where the loop stands. For a training of its own a learner passes `log`, the plain
-    values of the log it goes on from ({}: a new one), and `hook=None` where the loop cannot follow it.
-    """
+    def __call__(self, learner: Learner, log: VisitLog | None = None) -> VisitLog:
+        """Go on where the loop stands, or after the last epoch of a log of the learner's own."""
 
-    def __call__(self, learner: Learner, **own: Any) -> FitResult: ...
+    def unwatched(self) -> Fit:
+        """The same where neither checkpoint nor progress can follow."""
 
 
 class Learner(ABC):
@@ -156,7 +169,7 @@ class Learner(ABC):
     def stored_tensors(self) -> dict[str, list[Tensor]]:
         """What stays in memory after a task end, by owner: 'shared' and one entry per task ('task0', ...)."""
 
-    def train_task(self, fit: Fit) -> FitResult:
+    def train_task(self, fit: Fit) -> VisitLog:
         """Train the current task; `fit` runs the epochs for any learner and returns their log."""
         return fit(self)
 

@@ -55,7 +55,7 @@ def train(
     with settings(spec), _checkpoint(store, run_id) as checkpoint:
         watcher = progress or choose(spec)
         try:
-            life = lifelong(learner.env, learner, stream.to(device), checkpoint, watcher)
+            life = lifelong(learner, stream.to(device), checkpoint, watcher)
         except Diverged:
             checkpoint.clear()
             raise
