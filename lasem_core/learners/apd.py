@@ -24,8 +24,9 @@ from torch import Tensor
 
 from lasem_core.common import keyed_random
 from lasem_core.learners.consolidation import consolidate
-from lasem_core.learners.gradient import GradientLearner, activate, convolve, flat, head_tensors, tensors_of
+from lasem_core.learners.gradient import GradientLearner
 from lasem_core.learners.protocol import Environment, TaskContext
+from lasem_core.model.layers import activate, convolve, flat, head_tensors, tensors_of
 from lasem_core.model.transfer import Tensors, specific_filters
 
 

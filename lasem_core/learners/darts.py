@@ -26,9 +26,9 @@ from lasem_core.common import keyed_random
 from lasem_core.em import Batch, Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.descent import Adam, Sgd
-from lasem_core.learners.gradient import activate, convolve, dropout, flat
 from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
 from lasem_core.model.crossing import fetch
+from lasem_core.model.layers import activate, convolve, dropout, flat
 from lasem_core.model.network import TaskNetwork
 from lasem_core.model.optim import RMSProp
 from lasem_core.spec.configs import ConfigSpace, TransferConfig, parse_groups
