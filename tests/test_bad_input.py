@@ -46,7 +46,7 @@ FLOATS = (
     ("", "optim.lr optim.lr_decay optim.eps optim.start optim.rho em.prior_count em.prune_eps model.dropout"),
     ("", "model.tf_orthogonality model.weight_std stream.fraction stream.valid_fraction stream.test_fraction"),
     ("--method ewc", "ewc.strength"),
-    ("--method apd", "apd.l1 apd.anchor apd.consolidate_tolerance"),
+    ("--method apd", "apd.l1 apd.anchor"),
     ("--method den", "den.l1 den.l2 den.group_lasso den.drift den.loss_threshold den.sparsity_threshold"),
     ("--method darts --base hps", "darts.alpha_lr darts.alpha_weight_decay darts.weight_lr darts.weight_momentum"),
     ("--method fixed-posterior --base hps", "em.fixed_mass"),
@@ -166,7 +166,7 @@ TABLE = [
     --method {method} --set darts.alpha_lr=1            | acts where method is darts
     """)),
     *rows("train", 2, """
-    --set darts.order=second                            | acts where method is darts
+    --set darts.alpha_data=train                        | acts where method is darts
     --set progressive.compression=3                     | acts where method is progressive
     --set den.drift=1                                   | acts where method is den
     --set apd.l1=1                                      | acts where method is apd
@@ -302,7 +302,7 @@ def test_every_setting_of_the_table_is_accepted_where_it_acts():
         ({}, {"em.prune": "sampled", "em.prune_samples": "2", "em.prune_eps": "0.1", "em.prior_count": "2"}),
         ({"dataset": "stl10"}, {"stream.noise": "released", "stream.normalisation": "split"}),
         ({"dataset": "digits"}, {"stream.test_fraction": "0.4", "stream.valid_fraction": "0.1"}),
-        ({"method": "apd", "base": "none"}, {"apd.consolidate_every": "1", "apd.clusters": "3"}),
+        ({"method": "apd", "base": "none"}, {"apd.anchor": "1"}),
     ]  # fmt: skip
     for options, settings in accepted:
         assert build_spec(options, settings).identity() != build_spec(options).identity()

@@ -141,18 +141,6 @@ def test_rmsprop_is_tensorflows():
     np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
 
 
-def test_rmsprop_torch_is_pytorchs():
-    spec = OptimSpec(kind="rmsprop-torch", rho=0.99, eps=1e-8, start=0)
-    ours, theirs = (torch.tensor([1.0, -2.0], dtype=F64, requires_grad=True) for _ in range(2))
-    reference = torch.optim.RMSprop([theirs], lr=0.01, alpha=0.99, eps=1e-8)
-    optimizer = RMSProp([ours], spec)
-    for scale in (1.0, 0.3):
-        theirs.grad = torch.tensor([0.5, -3.0], dtype=F64) * scale
-        reference.step()
-        optimizer.step([theirs.grad], 0.01)
-    torch.testing.assert_close(ours, theirs)
-
-
 def test_a_parameter_without_gradient_is_left_alone():
     weights = [torch.ones(2, requires_grad=True) for _ in range(2)]
     optimizer = RMSProp(weights, OptimSpec())

@@ -1,11 +1,9 @@
-"""APD-Net: masks, sparse corrections, anchors that keep earlier filters, consolidation that loses nothing."""
+"""APD-Net: masks, sparse corrections, anchors that keep earlier filters."""
 
-import pytest
 import torch
 from small_stream import environment, run, spec_of, stream
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lasem_core.learners.consolidation import consolidate
 from lasem_core.training import context_of
 
 
@@ -74,7 +72,7 @@ def penalty_one_by_one(learner, targets):
 
 def moved_away(n_tasks):
     """A learner in its last task, all of it a little moved, and the filters of the earlier tasks before that."""
-    options = {"apd": {"consolidate_every": 2, "clusters": 1, "l1": 0.01}, "precision": "fp64"}
+    options = {"apd": {"l1": 0.01}, "precision": "fp64"}
     learner, _ = run(spec_of("apd", epochs=0, **options), stream(n_tasks - 1))
     env, tasks = environment(spec_of("apd", **options)), stream(n_tasks)
     learner.begin_task(context_of(env, tasks, n_tasks - 1))
@@ -87,7 +85,6 @@ def moved_away(n_tasks):
 
 def test_the_penalty_is_that_of_the_definition():
     learner, targets = moved_away(4)
-    assert learner.clusters and any(learner.local)
     ours, theirs = learner.penalty(), penalty_one_by_one(learner, targets)
     torch.testing.assert_close(ours, theirs)
     for one, two in zip(*(torch.autograd.grad(p, learner.trainable()[:-1], allow_unused=True) for p in (ours, theirs)),
@@ -114,26 +111,3 @@ def test_the_penalty_costs_as_many_calls_whatever_the_tasks():
             torch.autograd.grad(learner.penalty(), learner.trainable(), allow_unused=True)
         calls.append(counted.n)
     assert calls[0] == calls[1]
-
-
-@pytest.mark.parametrize("tolerance", [0.0, 0.3])
-def test_consolidation_moves_what_a_cluster_agrees_on(tolerance):
-    generator = torch.Generator().manual_seed(0)
-    centre = torch.randn(2, 4, 3, generator=generator)
-    taus = [centre[i % 2] + 0.1 * torch.rand(4, 3, generator=generator) for i in range(5)]
-    labels, local, new = consolidate(taus, 2, tolerance, 0)
-    assert labels[0] == labels[2] == labels[4] != labels[1] == labels[3]
-    for tau, label, rest in zip(taus, labels, new, strict=True):
-        assert (rest + local[label] - tau).abs().max() <= tolerance / 2 + 1e-6
-        if tolerance:
-            assert (rest == 0).all()  # members differ by less than a tenth: all of it is shared
-
-
-def test_consolidation_hardly_changes_predictions():
-    options = {"epochs": 2, "apd": {"consolidate_every": 3, "consolidate_tolerance": 1e-4}}
-    tasks = stream()
-    plain, _ = run(spec_of("apd", epochs=2), tasks)
-    grouped, _ = run(spec_of("apd", **options), tasks)
-    assert set(grouped.clusters) == {0, 1, 2}
-    images = tasks.tasks[0].test.images
-    torch.testing.assert_close(grouped.predict(0, images), plain.predict(0, images), rtol=0, atol=1e-2)

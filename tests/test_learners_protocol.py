@@ -17,8 +17,7 @@ FROZEN = ("single-task", "progressive")
 
 
 def settings(method, base):
-    config = {"config": "101"} if method in ("static", "fixed-posterior") else {}
-    return config | ({"apd": {"consolidate_every": 2}} if method == "apd" else {})
+    return {"config": "101"} if method in ("static", "fixed-posterior") else {}
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import lasem_core.runs.store as store_module
 from lasem_core.common.errors import LasemError
 from lasem_core.runs import generation as version
-from lasem_core.runs.record_files import _document_bytes, _seal
+from lasem_core.runs.record_files import RETIRED, _document_bytes, _seal
 from lasem_core.runs.store import RunRecord, RunStore
 from lasem_core.spec.command_line import command_line
 from lasem_core.spec.run_spec import RunSpec, build_spec
@@ -254,6 +254,30 @@ def test_records_of_older_code_are_stale(store, monkeypatch):
     assert record.stale and store.summaries()["stale"].all()
     with pytest.raises(ValueError, match="stale"):
         store.put(record)
+
+
+def _with_settings(path, settings):
+    """The record in `path` as a version wrote it that had more settings, by dotted name."""
+    document = json.loads((path / "record.json").read_text())
+    del document["checksum"]
+    for dotted, value in settings.items():
+        part, name = dotted.split(".")
+        document["spec"][part][name] = value
+    body = json.dumps(document, indent=1).removesuffix("\n}").encode()
+    (path / "record.json").write_bytes(body + _seal(body))
+
+
+def test_retired_settings_at_their_neutral_value_are_left_out(store):
+    record = make_record()
+    _with_settings(store.put(record).path, RETIRED)
+    assert store.check() == [] and store.get(record.run_id).spec == record.spec
+    assert not set(RETIRED) & set(store.summaries().columns)
+
+
+def test_a_retired_setting_at_another_value_is_named(store):
+    record = make_record()
+    _with_settings(store.put(record).path, {"darts.order": "second"})
+    assert "unknown setting 'darts.order'" in store.check()[0][1]
 
 
 def test_five_thousand_records(tmp_path):

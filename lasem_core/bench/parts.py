@@ -10,7 +10,7 @@ from torch import Tensor
 from lasem_core.bench import Call
 from lasem_core.data.stream import Batch
 from lasem_core.learners.configured import ConfiguredLearner
-from lasem_core.learners.gradient import activate
+from lasem_core.model.layers import activate
 
 
 def parts(learner: ConfiguredLearner, batch: Batch) -> dict[str, Call]:
@@ -60,7 +60,9 @@ def _pooling(learner: ConfiguredLearner, n: int) -> Call:
     shapes = [(n, layer.out_channels, *layer.in_size) for layer in layers]
     maps = [torch.randn(shape).contiguous(memory_format=torch.channels_last).requires_grad_() for shape in shapes]
 
-    return _there_and_back(lambda: [activate(x, layer) for x, layer in zip(maps, layers, strict=True)], maps)
+    return _there_and_back(
+        lambda: [activate(x, layer, inplace=False) for x, layer in zip(maps, layers, strict=True)], maps
+    )
 
 
 def _head(learner: ConfiguredLearner, n: int) -> Call:

@@ -1,4 +1,4 @@
-"""Lifelong learners: one file per method, one protocol (`base.py`)."""
+"""Lifelong learners: one file per method, one protocol (`protocol.py`)."""
 
 from lasem_core.learners.apd import Apd
 from lasem_core.learners.brute_force import BruteForce
@@ -6,13 +6,11 @@ from lasem_core.learners.darts import Darts
 from lasem_core.learners.den import Den
 from lasem_core.learners.ewc import Ewc
 from lasem_core.learners.fine_tune import FineTune
-from lasem_core.learners.fixed_posterior import FixedPosterior
 from lasem_core.learners.joint import Joint
 from lasem_core.learners.lasem import Lasem
 from lasem_core.learners.progressive import Progressive
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
-from lasem_core.learners.single_task import SingleTask
-from lasem_core.learners.static import Static
+from lasem_core.learners.static import FixedPosterior, SingleTask, Static
 
 METHODS: dict[str, type[Learner]] = {
     "lasem": Lasem,

@@ -7,9 +7,8 @@ earlier task i when task t begins, the loss is
     CE + l1 sum_{i<=t} |tau_i|_1 + anchor sum_{i<t} || theta*_i - (sigma * M_i + tau_i) ||^2
 
 and every tau_i, v_i is trained on (retroactively), so that sigma may move while theta_i stays. At task end entries
-|tau| <= l1 are set to zero (the authors' code) and need no memory. Every `consolidate_every` tasks the tau's of a
-layer are clustered (k-means, `clusters` more each time); what a cluster agrees on up to `consolidate_tolerance` moves
-from its tau's into one locally shared tensor, frozen until the next consolidation.
+|tau| <= l1 are set to zero (the authors' code) and need no memory. The original's hierarchical consolidation, which
+clusters the tau's, is left out.
 
 `released` (its item 58): M and A element-wise, the bias shared, CE + l1 mean over layers of mean |A|; no anchor (it
 is there, but never active), nothing retroactive, no pruning.
@@ -22,10 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.common import keyed_random
-from lasem_core.learners.consolidation import consolidate
-from lasem_core.learners.gradient import GradientLearner, activate, convolve, flat, head_tensors, tensors_of
+from lasem_core.learners.gradient import GradientLearner
 from lasem_core.learners.protocol import Environment, TaskContext
+from lasem_core.model.layers import activate, convolve, flat, head_tensors, tensors_of
 from lasem_core.model.transfer import Tensors, specific_filters
 
 
@@ -40,8 +38,6 @@ class Apd(GradientLearner):
         if self.original:
             self.shared = [{"weight": group["weight"]} for group in self.shared]
         self.own: dict[int, list[Tensors]] = {}
-        self.clusters: dict[int, list[int]] = {}  # which locally shared tensor a task uses, per layer
-        self.local: list[dict[int, Tensor]] = [{} for _ in self.arch.layers]
 
     def add_task(self, context: TaskContext) -> None:
         init = self.initializer("task", context.visit)
@@ -60,9 +56,7 @@ class Apd(GradientLearner):
     def theta(self, number: int, position: int) -> Tensor:
         """The filters of a task's layer, (C_out, C_in, k, k)."""
         own = self.own[number][position]
-        theta = self.shared[position]["weight"] * own["mask"].sigmoid() + own["tau"]
-        local = self.local[position].get(self.clusters[number][position]) if number in self.clusters else None
-        return theta if local is None else theta + local
+        return self.shared[position]["weight"] * own["mask"].sigmoid() + own["tau"]
 
     def features(self, number: int, images: Tensor) -> Tensor:
         x = images.to(self.env.compute_dtype)
@@ -103,10 +97,7 @@ class Apd(GradientLearner):
         return torch.stack([self.own[n][position][name] for n in numbers])  # (T, ...)
 
     def _filters(self, taus: Tensor, position: int) -> Tensor:
-        """sigma * M_i + tau_i of a layer for the earlier tasks, (T, C_out, C_in, k, k).
-
-        What they share locally is missing: it does not change within a task, so no drift sees it.
-        """
+        """sigma * M_i + tau_i of a layer for the earlier tasks, (T, C_out, C_in, k, k)."""
         return self.shared[position]["weight"] * self._stack("mask", self._earlier(), position).sigmoid() + taus
 
     @torch.no_grad()
@@ -116,38 +107,17 @@ class Apd(GradientLearner):
             return
         for group in (group for groups in self.own.values() for group in groups):
             group["tau"][group["tau"].abs() <= self.spec.apd.l1] = 0
-        every = self.spec.apd.consolidate_every
-        if every and len(self.own) % every == 0:
-            self._consolidate(len(self.own) // every)
-
-    def _consolidate(self, times: int) -> None:
-        numbers, spec = list(self.own), self.spec.apd
-        assigned = []
-        for position in range(self.arch.depth):
-            full = [self.own[n][position]["tau"] + self._local_of(n, position) for n in numbers]
-            key = keyed_random.key(self.spec.seed, "consolidate", len(numbers), position) % 2**32
-            labels, self.local[position], taus = consolidate(
-                full, spec.clusters * times, spec.consolidate_tolerance, key
-            )
-            assigned.append(labels)
-            for n, tau in zip(numbers, taus, strict=True):
-                self.own[n][position]["tau"] = tau
-        self.clusters = {n: [labels[i] for labels in assigned] for i, n in enumerate(numbers)}
-
-    def _local_of(self, number: int, position: int) -> Tensor | float:
-        return self.local[position].get(self.clusters[number][position], 0.0) if number in self.clusters else 0.0
 
     def stored_tensors(self) -> dict[str, list[Tensor]]:
         """A sparse tau counts as the values and positions of its entries where that is less than the whole."""
-        shared = tensors_of(self.shared) + [t for by_cluster in self.local for t in by_cluster.values()]
-        stored = {"shared": shared}
+        stored = {"shared": tensors_of(self.shared)}
         for n, groups in self.own.items():
             rest = [t for group in groups for name, t in group.items() if name != "tau"]
             stored[f"task{n}"] = [t for g in groups for t in _compact(g["tau"])] + rest + tensors_of(self.heads[n])
         return stored
 
     def knowledge(self) -> dict[str, Any]:
-        return {"shared": self.shared, "own": self.own, "clusters": self.clusters, "local": self.local}
+        return {"shared": self.shared, "own": self.own}
 
     def training_state(self) -> dict[str, Any]:
         return super().training_state() | {"targets": self.targets}

@@ -7,9 +7,8 @@ shared knowledge; pooling follows. alpha starts at 0. Each mini-batch: one step 
             momentum, weight decay) on the other half; constants of the original paper.
 `released`  both by RMSProp, on the same mini-batch (its item 57).
 
-First order: the gradient of L_valid(w, alpha). Second order (Eqs. 7 and 8): that of L_valid(w - xi dL_train, alpha),
-its mixed derivative by finite differences with eps = 0.01 / |dL_valid/dw'|. The configuration in use is the argmax
-(ties: task-specific); at task end it is fixed, nothing is retrained, and dropped and rolled back as in LASEM.
+Both are first order: alpha follows the gradient of L_valid(w, alpha) at today's w. The configuration in use is the
+argmax (ties: task-specific); at task end it is fixed, nothing is retrained, and dropped and rolled back as in LASEM.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from lasem_core.data.stream import Batch
 from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.descent import Adam, Sgd
-from lasem_core.learners.gradient import activate, convolve, dropout, flat
 from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
 from lasem_core.model.crossing import fetch
+from lasem_core.model.layers import activate, convolve, dropout, flat
 from lasem_core.model.network import TaskNetwork
 from lasem_core.model.optim import RMSProp
 from lasem_core.spec.configs import ConfigSpace, TransferConfig, parse_groups
@@ -131,32 +130,7 @@ class Darts(ConfiguredLearner):
 
     def _alpha_gradient(self, batch: Batch) -> Tensor:
         valid = self._held_out_batch(batch) if self._holds_out else batch
-        if self.spec.darts.order == "first":
-            return self._gradients(self.loss(valid, self.mixture(), "alphas"), [self.alphas])[0]
-        return self._second_order(batch, valid)
-
-    def _second_order(self, train: Batch, valid: Batch) -> Tensor:
-        parameters, xi = self.weights.parameters, self.weight_lr(train)
-        here = [p.detach().clone() for p in parameters]
-        ahead = self._gradients(self.loss(train, self.mixture().detach(), "weights"), parameters)
-        _move(parameters, self._direction(ahead), -xi)
-        direct, *slope = self._gradients(self.loss(valid, self.mixture(), "alphas"), [self.alphas, *parameters])
-        eps = 0.01 / torch.stack(torch._foreach_norm(slope)).square().sum().sqrt()
-        shift = torch._foreach_mul(slope, eps)
-        sides = []
-        for sign in (1.0, -1.0):
-            _restore(parameters, here)
-            _move(parameters, shift, sign)
-            sides.append(self._gradients(self.loss(train, self.mixture(), "weights"), [self.alphas])[0])
-        _restore(parameters, here)
-        return direct - xi * (sides[0] - sides[1]) / (2 * eps)
-
-    def _direction(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Where SGD would go from here; for RMSProp the plain gradient, as in the released code."""
-        if not isinstance(self.weights, Sgd):
-            return gradients
-        pulled = torch._foreach_add(gradients, [p.detach() for p in self.weights.parameters], alpha=self.weights.decay)
-        return torch._foreach_add(pulled, self.weights.velocity, alpha=self.weights.momentum)
+        return self._gradients(self.loss(valid, self.mixture(), "alphas"), [self.alphas])[0]
 
     @property
     def _holds_out(self) -> bool:
@@ -230,13 +204,3 @@ class Darts(ConfiguredLearner):
                 optimizer.load(state)
         self.before, self.steps = training["before"], training["steps"]
         self._in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
-
-
-@torch.no_grad()
-def _move(parameters: Sequence[Tensor], direction: Sequence[Tensor], length: float) -> None:
-    torch._foreach_add_(list(parameters), list(direction), alpha=length)
-
-
-@torch.no_grad()
-def _restore(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    torch._foreach_copy_(list(parameters), list(values))

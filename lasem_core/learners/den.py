@@ -39,8 +39,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.learners import den_surgery as surgery
-from lasem_core.learners.gradient import GradientLearner, activate, convolve, head_tensors, tensors_of
+from lasem_core.learners.gradient import GradientLearner
 from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
+from lasem_core.model.layers import activate, convolve, head_tensors, tensors_of
 from lasem_core.model.transfer import specific_filters
 
 PHASES = ("head", "retrain", "expand", "adapt")

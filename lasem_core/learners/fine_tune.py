@@ -15,6 +15,7 @@ from lasem_core.data.stream import Batch
 from lasem_core.em import Prior, expected_loss
 from lasem_core.learners.protocol import EpochReport, TaskContext
 from lasem_core.learners.static import Static
+from lasem_core.model.layers import tensors_of
 from lasem_core.model.network import TaskNetwork
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
@@ -23,7 +24,7 @@ class FineTune(Static):
     """Every layer is transferred and nothing protects what earlier tasks need."""
 
     def search_space(self) -> ConfigSpace:
-        return ConfigSpace((TransferConfig.parse("all", self.spec.model.depth),))
+        return self._only("all")
 
     def _train_with(self, context: TaskContext, configs: Sequence[TransferConfig], prior: Prior) -> None:
         super()._train_with(context, configs, prior)
@@ -56,7 +57,7 @@ class FineTune(Static):
 
     def shared_tensors(self) -> list[Tensor]:
         """The convolutions all tasks share."""
-        return [tensor for group in self.shared for tensor in group.values()]
+        return tensors_of(self.shared)
 
     @property
     def configs(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the methods without transfer configurations share: heads, the gradient step, the epoch's loss, resuming.
+"""What the methods without transfer configurations share: the gradient step, the epoch's loss, resuming.
 
 GradientLearner
 ├── Progressive     a column per task, laterals from the frozen ones
@@ -10,67 +10,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lasem_core.common import keyed_random
 from lasem_core.data.stream import Batch
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
+from lasem_core.model.layers import dropout, head_logits
 from lasem_core.model.optim import RMSProp
 from lasem_core.model.transfer import Initializer, Tensors
-from lasem_core.spec.architecture import Architecture, ConvLayer
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, layer: ConvLayer) -> Tensor:
-    """The convolution of `layer` alone, (B, C_out, H, W), in the dtype of x (B, C_in, H, W)."""
-    bias = None if bias is None else bias.to(x.dtype)
-    return F.conv2d(x, weight.to(x.dtype), bias, padding=layer.kernel // 2)
-
-
-def activate(z: Tensor, layer: ConvLayer) -> Tensor:
-    """Max-pool and ReLU, which commute; pooling first touches fewer numbers."""
-    if layer.pool > 1:
-        z = F.max_pool2d(z, layer.pool, layer.pool, layer.pool_padding, ceil_mode=True)
-    return z.relu()
-
-
-def flat(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Features (B, H * W * C) from activations (B, C, H, W)."""
-    return x.permute(0, 2, 3, 1).flatten(1).to(dtype)
-
-
-def head_tensors(arch: Architecture, n_classes: int, init: Initializer, n_features: int | None = None) -> list[Tensors]:
-    """A task's fully connected layers, from the features (None: as many as `arch` has) to the logits."""
-    widths = (n_features or arch.n_features, *arch.head, n_classes)
-    return [
-        {"weight": init.weight(f"weight{i}", (n_out, n_in)), "bias": init.bias(n_out)}
-        for i, (n_in, n_out) in enumerate(pairwise(widths))
-    ]
-
-
-def head_logits(head: Sequence[Tensors], features: Tensor) -> Tensor:
-    """Logits (B, K) of features (B, F)."""
-    for group in head[:-1]:
-        features = F.relu(F.linear(features, group["weight"], group["bias"]))
-    return F.linear(features, head[-1]["weight"], head[-1]["bias"])
-
-
-def dropout(features: Tensor, rate: float, key: tuple[object, ...]) -> Tensor:
-    """Features (B, F), each dropped with probability `rate` by a mask that is a function of `key` alone."""
-    if rate == 0:
-        return features
-    stream = torch.zeros(1, dtype=torch.int64, device=features.device)
-    mask = keyed_random.bernoulli_mask(keyed_random.key("dropout", *key), stream, features.numel(), 1 - rate)
-    return features * (mask.view(features.shape) / (1 - rate))
-
-
-def tensors_of(groups: Sequence[Tensors]) -> list[Tensor]:
-    """All tensors of a list of named ones, in order."""
-    return [tensor for group in groups for tensor in group.values()]
 
 
 class GradientLearner(Learner):

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.learners.gradient import GradientLearner, activate, convolve, flat, head_tensors, tensors_of
+from lasem_core.learners.gradient import GradientLearner
 from lasem_core.learners.protocol import Environment, TaskContext
+from lasem_core.model.layers import activate, convolve, flat, head_tensors, tensors_of
 from lasem_core.model.transfer import Initializer, Tensors, specific_filters
 from lasem_core.spec.architecture import ConvLayer
 

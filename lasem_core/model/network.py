@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lasem_core.common import keyed_random
 from lasem_core.data.stream import Batch
 from lasem_core.model.crossing import send
+from lasem_core.model.layers import activate, convolve, drop, head_logits, head_tensors, tensors_of
 from lasem_core.model.transfer import Filters, Initializer, Sharing, Tensors, specific_filters
 from lasem_core.spec.architecture import Architecture, ConvLayer
 from lasem_core.spec.configs import TransferConfig
@@ -106,7 +105,7 @@ class TaskTensors:
             specific_filters(layer, init.scoped("specific", layer.number)) if used else None
             for layer, used in zip(arch.layers, trie.specific, strict=True)
         ]
-        return cls(adapters, specific, _head(arch, n_classes, init.scoped("head")))
+        return cls(adapters, specific, head_tensors(arch, n_classes, init.scoped("head")))
 
     def keep(self, config: TransferConfig) -> None:
         """Drop what `config` does not use (released code, item 19)."""
@@ -114,16 +113,7 @@ class TaskTensors:
         self.specific = [s if not bit else None for s, bit in zip(self.specific, config.bits, strict=True)]
 
     def tensors(self) -> list[Tensor]:
-        groups = [*self.adapters, *self.specific, *self.head]
-        return [tensor for group in groups if group is not None for tensor in group.values()]
-
-
-def _head(arch: Architecture, n_classes: int, init: Initializer) -> list[Tensors]:
-    widths = (arch.n_features, *arch.head, n_classes)
-    return [
-        {"weight": init.weight(f"weight{i}", (n_out, n_in)), "bias": init.bias(n_out)}
-        for i, (n_in, n_out) in enumerate(pairwise(widths))
-    ]
+        return tensors_of([*self.adapters, *self.specific, *self.head])
 
 
 @dataclass
@@ -169,10 +159,8 @@ class TaskNetwork:
         self, features: Float[Tensor, "C B F"], mask: Shaped[Tensor, "C B F"] | None = None
     ) -> Float[Tensor, "C B K"]:
         """Logits of features; `mask` drops features in the M-step."""
-        x = features if mask is None else features * (mask / (1 - self.arch.dropout))
-        for group in self.task.head[:-1]:
-            x = F.relu(F.linear(x, group["weight"], group["bias"]))
-        return F.linear(x, self.task.head[-1]["weight"], self.task.head[-1]["bias"])
+        dropped = features if mask is None else drop(features, mask, self.arch.dropout)
+        return head_logits(self.task.head, dropped)
 
     def dropout_mask(self, trie: Trie, batch: Batch, m_step: int) -> Shaped[Tensor, "C B F"] | None:
         """One mask per configuration, a pure function of (step, configuration); None without dropout."""
@@ -195,7 +183,7 @@ class TaskNetwork:
 
     def parameters(self) -> list[Tensor]:
         """Every tensor of this task, shared ones first."""
-        return [t for group in self.shared if group for t in group.values()] + self.task.tensors()
+        return tensors_of(self.shared) + self.task.tensors()
 
 
 def _select(x: Tensor, branch: Branch) -> Tensor:
@@ -203,9 +191,6 @@ def _select(x: Tensor, branch: Branch) -> Tensor:
 
 
 def _convolve(x: Tensor, filters: Filters, layer: ConvLayer) -> Tensor:
-    """Convolution, max-pool, ReLU on (P, B, H, W, C); pooling first touches fewer numbers, and they commute."""
-    weight, bias = (tensor.to(x.dtype) for tensor in filters)
-    z = F.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weight, bias, padding=layer.kernel // 2)
-    if layer.pool > 1:
-        z = F.max_pool2d(z, layer.pool, layer.pool, layer.pool_padding, ceil_mode=True)
-    return z.relu_().permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+    """Convolution, max-pool, ReLU on (P, B, H, W, C)."""
+    z = convolve(x.flatten(0, 1).permute(0, 3, 1, 2), *filters, layer)
+    return activate(z, layer).permute(0, 2, 3, 1).unflatten(0, x.shape[:2])

@@ -1,4 +1,4 @@
-"""RMSProp as TensorFlow 1 and as PyTorch define it (released code, item 25)."""
+"""RMSProp as TensorFlow 1 defines it (released code, item 25)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from lasem_core.spec.run_spec import OptimSpec
 
 
 class RMSProp:
-    """Uncentred RMSProp without momentum.
+    """Uncentred, without momentum.
 
-    `rmsprop-tf`: ms <- rho ms + (1 - rho) g^2; w <- w - lr g / sqrt(ms + eps), with ms starting at `start`.
-    `rmsprop-torch`: the same with eps outside the root.
+    ms <- rho ms + (1 - rho) g^2; w <- w - lr g / sqrt(ms + eps), with ms starting at `start`.
     """
 
     def __init__(self, parameters: Sequence[Tensor], spec: OptimSpec):
@@ -29,16 +28,17 @@ class RMSProp:
         ms = [self.mean_squares[i] for i in used]
         torch._foreach_mul_(ms, self.spec.rho)
         torch._foreach_addcmul_(ms, g, g, 1 - self.spec.rho)
-        torch._foreach_addcdiv_([self.parameters[i] for i in used], g, self._denominators(ms), -lr)
+        roots = torch._foreach_add(ms, self.spec.eps)
+        torch._foreach_sqrt_(roots)
+        torch._foreach_addcdiv_([self.parameters[i] for i in used], g, roots, -lr)
 
-    def _denominators(self, ms: list[Tensor]) -> tuple[Tensor, ...]:
-        if self.spec.kind == "rmsprop-tf":
-            roots = torch._foreach_add(ms, self.spec.eps)
-            torch._foreach_sqrt_(roots)
-            return roots
-        roots = torch._foreach_sqrt(ms)
-        torch._foreach_add_(roots, self.spec.eps)
-        return roots
+    def state(self) -> list[Tensor]:
+        """What a later training goes on from."""
+        return self.mean_squares
+
+    def load(self, state: list[Tensor]) -> None:
+        """Go on from `state`."""
+        self.mean_squares = state
 
 
 def learning_rate(spec: OptimSpec, lifetime_epoch: int) -> float:

@@ -18,6 +18,14 @@ from lasem_core.runs.generation import generation
 from lasem_core.runs.record import TABLES, RunRecord, plain
 from lasem_core.spec.run_spec import RunSpec, explain
 
+RETIRED = {  # settings that specifications had once, at the value that is now the only one
+    "darts.order": "first",
+    "optim.kind": "rmsprop-tf",
+    "apd.consolidate_every": 0,
+    "apd.clusters": 2,
+    "apd.consolidate_tolerance": 0.01,
+}
+
 
 class Damaged(Exception):
     """A record that is not what was written."""
@@ -138,7 +146,17 @@ def read_document(folder: Path) -> dict[str, Any]:
     document = _parsed(data)
     if document["run_id"] != folder.name:
         raise Damaged(f"it belongs to run {document['run_id']}")
+    _leave_out_retired(document["spec"])
     return document
+
+
+def _leave_out_retired(spec: dict[str, Any]) -> None:
+    """A retired setting at another value stays: the specification then says what this version cannot repeat."""
+    for dotted, neutral in RETIRED.items():
+        part, name = dotted.split(".")
+        settings = spec.get(part)
+        if isinstance(settings, dict) and settings.get(name) == neutral:
+            del settings[name]
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

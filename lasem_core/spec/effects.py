@@ -44,7 +44,7 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("progressive", "method", ("progressive",)),
     ("den", "method", ("den",)),
     ("apd", "method", ("apd",)),
-    ("apd.anchor apd.consolidate_every apd.clusters apd.consolidate_tolerance", "apd.variant", ("original",)),
+    ("apd.anchor", "apd.variant", ("original",)),
     ("brute_force", "method", ("brute-force",)),
     ("ewc", "method", ("ewc",)),
 )

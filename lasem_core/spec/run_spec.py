@@ -142,7 +142,6 @@ class ModelSpec(Part):
 class OptimSpec(Part):
     """RMSProp as TensorFlow 1 defines it, its schedule and the batch size (released code, items 25 and 26)."""
 
-    kind: Literal["rmsprop-tf", "rmsprop-torch"] = "rmsprop-tf"
     lr: Annotated[float, Field(gt=0)] = 1e-4
     lr_decay: Rate = 0.0  # lr / (1 + epoch * lr_decay), epochs counted over the lifetime
     batch_size: Positive = 10
@@ -179,7 +178,6 @@ class EMSpec(Part):
 class DartsSpec(Part):
     """DARTS (Liu et al. 2018) over {task-specific, shared} per layer; released code, item 57."""
 
-    order: Literal["first", "second"] = "first"
     alpha_data: Literal["held-out", "train"] = "held-out"
     alpha_optimizer: Literal["adam", "rmsprop"] = "adam"
     alpha_lr: Annotated[float, Field(gt=0)] = 3e-4
@@ -228,9 +226,6 @@ class ApdSpec(Part):
     variant: Literal["original", "released"] = "original"
     l1: Rate = 4e-4
     anchor: Rate = 100.0
-    consolidate_every: Annotated[int, Field(ge=0)] = 0  # tasks between consolidations; 0 = never
-    clusters: Positive = 2  # more at each consolidation
-    consolidate_tolerance: Rate = 0.01  # span up to which a cluster agrees on an entry
 
 
 class BruteForceSpec(Part):
