@@ -30,10 +30,17 @@ def test_every_em_switch_is_documented():
         assert f"`em.{field}`" in text, field
 
 
-def test_files_that_are_named_exist():
-    text = (DOCS / "implementation-details.md").read_text()
-    for name in re.findall(r"`([\w/]+\.py)`", text):
-        assert any((folder / name).exists() for folder in (DOCS.parent, DOCS.parent / "lasem_core")), name
+PAGES = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page):
+    text = page.read_text()
+    places = (DOCS.parent, DOCS.parent / "lasem_core")
+    for name in re.findall(r"`([\w/]+\.(?:py|md|ipynb|json))`", text):
+        assert "NAME" in name or any((folder / name).exists() for folder in places), name
+    for name in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text):
+        assert (page.parent / name).exists(), name
 
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)
