@@ -1,6 +1,20 @@
 """LASEM: lifelong architecture search via expectation-maximization, reproduced.
 
 A run specification goes in, a run record comes out; every figure, table and widget is a view of records.
+Imports run one way: each entry may use the ones above it (`tests/test_rooms.py`). In reading order:
+
+    __init__     the public names
+    common       errors, files written whole, random numbers by key, statistics
+    spec         what a run is: specifications, configurations, presets, network geometry
+    data         data sets, one file each, as streams of tasks
+    model        the task network: layers, three ways of sharing them, all configurations in one pass, RMSProp
+    em.py        Algorithm 1: likelihood, priors, posterior, the EM step
+    learners     lifelong learners: the protocol, one file per method, pruning and sampling
+    training.py  the lifelong loop
+    runs         what becomes of a run: trained, recorded, stored, found, swept
+    bench        what a step and a whole task cost on this machine
+    views        what a person looks at: figures, tables, verdicts, notebooks' parameters, explorers
+    cli          the `lasem` command
 """
 
 from typing import TYPE_CHECKING, Any

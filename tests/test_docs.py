@@ -1,10 +1,12 @@
-"""The documents name switches and functions that exist."""
+"""The documents name switches and functions that exist, and their examples run."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from lasem_core import learners
+from lasem_core.model import transfer
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import readme
 
@@ -28,10 +30,31 @@ def test_every_em_switch_is_documented():
         assert f"`em.{field}`" in text, field
 
 
-def test_files_that_are_named_exist():
-    text = (DOCS / "implementation-details.md").read_text()
-    for name in re.findall(r"`([\w/]+\.py)`", text):
-        assert any((folder / name).exists() for folder in (DOCS.parent, DOCS.parent / "lasem_core")), name
+PAGES = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page):
+    text = page.read_text()
+    places = (DOCS.parent, DOCS.parent / "lasem_core")
+    for name in re.findall(r"`([\w/]+\.(?:py|md|ipynb|json))`", text):
+        assert "NAME" in name or any((folder / name).exists() for folder in places), name
+    for name in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text):
+        assert (page.parent / name).exists(), name
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: re.search(r"class (\w+)", example)[1])
+def test_examples_run(example, monkeypatch):
+    monkeypatch.setattr(transfer, "sharing", transfer.sharing)  # put back what the example replaces
+    monkeypatch.setitem(learners.METHODS, "static", learners.METHODS["static"])
+    exec(example, {})
+
+
+def test_a_base_and_a_method_are_shown():
+    assert len(EXAMPLES) == 2
 
 
 @pytest.mark.parametrize("name", readme.TABLES)

@@ -1,5 +1,8 @@
 """What LASEM costs on this machine: one step (`steps`, beside its `rooflines`), its `parts`, a whole task
-(`whole_run`), and the `tables` that docs/speed.md makes of the measurements."""
+(`whole_run`), and the `tables` that docs/speed.md makes of the measurements.
+
+Must not know views or the command line.
+"""
 
 from __future__ import annotations
 

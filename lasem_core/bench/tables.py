@@ -43,7 +43,7 @@ RELEASED = {
 
 
 def steps_table(folder: Path) -> str:
-    """Ratios of one thread, three settings side by side, HPS / TF / DF-CNN in a cell, with the aim of each."""
+    """Ratios of one thread, three settings side by side, HPS / TF / DF-CNN in a cell, with the target of each."""
     reports = {setting: _read(folder / f"{setting}.json") for setting in SETTING_NAMES}
     rows = [
         (title, *(_cell(report, row, TARGETS[row].get(setting)) for setting, report in reports.items()))
@@ -55,7 +55,7 @@ def steps_table(folder: Path) -> str:
 def _cell(report: dict[str, Any], row: str, target: float | None) -> str:
     values = [report["bases"][base].get(row) or report["bases"][base]["ratios"][row] for base in BASES]
     digits = 0 if row == "peak_mb" else 2
-    return " / ".join(f"{value:.{digits}f}" for value in values) + (f" (aim: {target:g})" if target else "")
+    return " / ".join(f"{value:.{digits}f}" for value in values) + (f" (target: {target:g})" if target else "")
 
 
 def released_table(folder: Path) -> str:
@@ -141,11 +141,11 @@ def cost_sentence(folder: Path) -> str:
     return (
         f"On one CPU core an exact EM step over 16 configurations takes {exact} times a step of transfer at all\n"
         f"layers (HPS / TF / DF-CNN); with `em.prune=refreshed` a whole CIFAR-100 task of {epochs} epochs, one\n"
-        f"per base, takes {pruned} times as long.\n"
+        f"per base, takes {pruned} times as long as with transfer at all layers.\n"
         f"On a processor with matrix units for bf16 (AMX tiles; measured independently, two threads) the exact step\n"
         f"takes {bf16} ms with `--precision bf16`, {fp32} ms in fp32, the default, and\n"
-        f"{theirs} ms in the released code. On one without them bf16 is slower than fp32; `lasem bench` says\n"
-        f"which of the two you have."
+        f"{theirs} ms in the released code. Without them, bf16 is slower than fp32; `lasem bench` says\n"
+        f"which kind of processor you have."
     )
 
 
@@ -165,14 +165,14 @@ _LARGER = {"stl10": ("stl10", 64), "stl10-9": ("stl10-group", 512)}
 
 
 def _estimate(setting: str, record: RunRecord, cost: dict[str, Any], n: int) -> tuple[str, ...]:
-    """A step over k configurations is taken to cost static + (exact - static) (k - 1) / (n - 1); one that only looks
-    at all of them, an E-step more."""
+    """A step over k configurations is assumed to cost static + (exact - static) (k - 1) / (n - 1), and a full
+    evaluation one E-step more."""
     history, spec = record.history[record.history["epoch"] > 0], record.spec
     evaluated = history["evaluated"].mean()
     updated = history["updated"].mean() if "updated" in history else evaluated
-    looks = (evaluated - updated) / (n - updated) if n > updated else 0.0
+    full = (evaluated - updated) / (n - updated) if n > updated else 0.0
     step = cost["static_ms"] + (cost["exact_ms"] - cost["static_ms"]) * (updated - 1) / (n - 1)
-    ratio = (step + looks * cost["estep_ms"]) / cost["static_ms"]
+    ratio = (step + full * cost["estep_ms"]) / cost["static_ms"]
     scale = f"{spec.stream.n_tasks} x {spec.schedule.epochs}"
     numbers = f"{evaluated:.1f} of {n}", f"{updated:.1f}", f"{ratio:.2f}"
     mark = " †" if record.stale else ""

@@ -1,4 +1,7 @@
-"""The `lasem` command: one typer application, one file per command."""
+"""The `lasem` command: one typer application, one file per command.
+
+Must not hold logic: a command reads its options, calls another room and prints.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from lasem_core.common.errors import LasemError
 
 app = typer.Typer(
     name="lasem",
-    help="Lifelong architecture search via EM: train, sweep, reproduce, look.",
+    help="Lifelong architecture search via EM: train, sweep, reproduce, inspect.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -1,1 +1,4 @@
-"""What every room may use: errors, files written whole, random numbers by key, statistics."""
+"""What every room may use: errors, files written whole, random numbers by key, statistics.
+
+Must not know any other room.
+"""

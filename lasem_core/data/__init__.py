@@ -1,4 +1,7 @@
-"""Data sets: one file each, all returning a `TaskStream`."""
+"""Data sets: one file each, all returning a `TaskStream`; the splits, image folders and prepared files they share.
+
+Must not know models or learners.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Lifelong learners: one file per method, one protocol (`protocol.py`)."""
+"""Lifelong learners: one protocol (`protocol.py`), one file per method, pruning and sampling beside LASEM.
+
+Must not know the disk or plotting; what becomes of a run is decided in `training.py` and `runs`.
+"""
 
 from lasem_core.learners.apd import Apd
 from lasem_core.learners.brute_force import BruteForce

@@ -1,1 +1,4 @@
-"""What becomes of a run: trained, recorded, found again, repeated by the thousand."""
+"""What becomes of a run: trained, checkpointed, recorded, stored, found again, swept over many processes.
+
+Must not know views: no figure, table or notebook.
+"""

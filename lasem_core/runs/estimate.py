@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lasem_core.runs.record import flatten
+from lasem_core.spec.command_line import flatten
 from lasem_core.spec.run_spec import RunSpec
 
 # what the seconds of an epoch of a task depend on; a setting that this version does not have is skipped

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 
 def accuracy_matrix(accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -60,12 +59,3 @@ def forward_transfer(accuracy: pd.DataFrame, chance: Sequence[float]) -> float:
     before = accuracy[accuracy["when"] == "before"].sort_values("position").drop_duplicates("task")
     gains = [row.test_accuracy - chance[row.task] for row in before.itertuples() if row.position > 0]
     return float(np.mean(gains)) if gains else float("nan")
-
-
-def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Mean and half-width of the two-sided t-interval; the half-width is NaN below two values."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return float(values.mean()), float("nan")
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(half)

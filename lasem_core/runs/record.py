@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lasem_core.spec.command_line import CHOICES
 from lasem_core.spec.run_spec import RunSpec
 
 TABLES = ("history", "posterior", "accuracy")
-CHOICES = ("dataset", "method", "base", "preset", "profile", "seed")
 RESULTS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio", "configs")
 MEASUREMENTS = ("train_seconds", "eval_seconds", "peak_rss_mb")
 ROW = ("run_id", *CHOICES, *RESULTS, *MEASUREMENTS, "n_tasks", "epochs")
@@ -76,15 +76,6 @@ def flat_row(run_id: str, spec: Mapping[str, Any], summary: Mapping[str, Any], m
     row |= {"n_tasks": spec["stream"]["n_tasks"], "epochs": spec["schedule"]["epochs"], "configs": []}
     row |= {name: summary[name] for name in (*RESULTS, "n_tasks", "epochs") if summary.get(name) is not None}
     return row | {name: measured.get(name) for name in MEASUREMENTS}
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of a nested dictionary, as `--set` and `--where` write them."""
-    for name, value in nested.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def plain(value: Any) -> Any:

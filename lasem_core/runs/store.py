@@ -29,7 +29,7 @@ import pandas as pd
 from lasem_core.common.disk import free_name, one_line_errors, remove, require_writable, sync_folder
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.checkpoint import Checkpointer
-from lasem_core.runs.record import CHOICES, ROW, RunRecord, flat_row, flatten
+from lasem_core.runs.record import ROW, RunRecord, flat_row
 from lasem_core.runs.record_files import (
     Damaged,
     add_model,
@@ -40,7 +40,7 @@ from lasem_core.runs.record_files import (
     verify_model,
     write_files,
 )
-from lasem_core.spec.command_line import command_line
+from lasem_core.spec.command_line import CHOICES, command_line, flatten
 
 __all__ = ["RunRecord", "RunStore"]
 

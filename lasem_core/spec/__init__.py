@@ -1,1 +1,4 @@
-"""What a run is: specifications, configurations, presets, geometry; no torch here."""
+"""What a run is: specifications, transfer configurations, presets, network geometry, the command that repeats a run.
+
+Must not know torch, so that the command line starts quickly.
+"""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lasem_core.runs.record import CHOICES, flatten
+from lasem_core.spec import effects
 from lasem_core.spec.run_spec import RunSpec
 
+CHOICES = (*effects.CHOICES, "seed")  # what has an option of its own and decides the defaults of the rest
 _FLAGS = ("config", "device", "precision", "threads")
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a nested dictionary, as `--set` and `--where` write them."""
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def unusual(spec: RunSpec) -> dict[str, Any]:

@@ -1,1 +1,4 @@
-"""What a person looks at: figures, tables, verdicts, notebooks' parameters, explorers. Nothing here trains."""
+"""What a person looks at: figures, tables, verdicts, notebooks' parameters, explorers.
+
+Must not know training: a view is drawn from records. Only `widgets` knows widgets.
+"""

@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/ anew from what is stored: `python -m lasem_core.views.readme`."""
+"""Write the tables of README.md and docs/ again from what is stored: `python -m lasem_core.views.readme`."""
 
 from __future__ import annotations
 
