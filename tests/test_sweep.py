@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from itertools import product
 
 import joblib
-import pandas as pd
 import psutil
 import pytest
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from lasem_core.bench import estimate
 from lasem_core.common.errors import LasemError
 from lasem_core.runs import sweep
 from lasem_core.runs.artefacts import ARTEFACTS, SHARED, plan
-from lasem_core.runs.estimate import seconds_of, spell
+from lasem_core.runs.progress import spell
 from lasem_core.runs.run import run_id_of
 from lasem_core.runs.store import RunStore
 from lasem_core.runs.sweep import KILLED, run_sweep
@@ -237,14 +237,31 @@ def test_unknown_names(names, profile):
         plan(names, profile)
 
 
-def test_estimates_scale_similar_runs():
-    spec = RunSpec(dataset="cifar100", profile="quick")
-    row = {"dataset": "cifar100", "method": "lasem", "base": "hps", "precision": "fp32", "threads": 1}
-    row |= {"epochs": 2, "n_tasks": 5, "train_seconds": 9.0, "eval_seconds": 1.0}
-    recorded = pd.DataFrame([row])
-    assert seconds_of([spec], recorded) == [200 * 10]
-    assert seconds_of([spec], recorded.assign(method="static")) == [None]
-    assert seconds_of([spec], pd.DataFrame()) == [None]
+def test_estimates_are_timed_here_and_scale(monkeypatch):
+    """Seed, belief and schedule cost nothing to vary: runs of one kind are timed once."""
+    tried = []
+    monkeypatch.setattr(estimate, "_epoch_seconds", lambda spec, data: tried.append(spec.method) or (2.0, 1.0))
+    short = {"schedule.epochs": "10", "schedule.test_every": "5", "stream.n_tasks": "2"}
+    specs = [
+        build_spec({"seed": seed}, short | {"em.prior": prior}) for seed in (0, 1) for prior in ("count", "uniform")
+    ]
+    assert estimate.seconds_of(specs) == [2 * (10 * 2 + 10 * 1)] * 4
+    assert estimate.seconds_of([build_spec({}, {"schedule.epochs": "100"})]) == [3 * (100 * 2 + (100 / 5 + 20) * 1)]
+    assert tried == ["lasem"] * 2
+
+
+def test_an_estimate_knows_what_a_method_costs(monkeypatch):
+    """Brute force trains every configuration; a pruned run costs less than an exact one; no data, no number."""
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    grouped = {"em.groups": "1,2|3,4"}
+    static, brute = build_spec({"method": "static"}), build_spec({"method": "brute-force"}, grouped)
+    exact, pruned = build_spec({}), build_spec({}, {"em.prune": "refreshed"})
+    seconds = dict(
+        zip(("static", "brute", "exact", "pruned"), estimate.seconds_of([static, brute, exact, pruned]), strict=True)
+    )
+    assert all(value > 0 for value in seconds.values())
+    assert seconds["brute"] > 2 * seconds["static"] and seconds["pruned"] < seconds["exact"]
+    assert estimate.seconds_of([RunSpec(dataset="cifar100")]) == [None]
     assert [spell(s) for s in (None, 5, 600, 7200)] == ["unknown", "5 s", "10 min", "2.0 h"]
 
 

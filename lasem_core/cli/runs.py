@@ -11,7 +11,7 @@ import typer
 
 from lasem_core.cli.words import StoreFolder, key_values
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.estimate import spell
+from lasem_core.runs.progress import spell
 from lasem_core.runs.record import ROW, RunRecord, plain
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.command_line import command_line

@@ -11,7 +11,7 @@ import typer
 from lasem_core.cli.runs import DEFAULT_STORE
 from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.estimate import seconds_of, spell
+from lasem_core.runs.progress import spell
 from lasem_core.runs.store import RunStore
 from lasem_core.runs.sweep import plan, run_sweep, split_stored
 from lasem_core.spec.command_line import title
@@ -60,7 +60,9 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: int | None) -> None:
     stored, missing, impossible = split_stored(specs, store, data)
-    expected = dict(zip(missing, seconds_of(missing, store.summaries()), strict=True))
+    from lasem_core.bench.estimate import seconds_of
+
+    expected = dict(zip(missing, seconds_of(missing, data), strict=True))
     for spec in stored:
         typer.echo(f"stored      {title(spec)}")
     for spec, seconds in expected.items():

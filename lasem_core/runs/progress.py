@@ -76,3 +76,17 @@ def choose(spec: RunSpec) -> Silent:
     kinds = {"bar": Bar, "log": LogLines, "none": Silent}
     wanted = os.environ.get("LASEM_PROGRESS") or ("bar" if sys.stderr.isatty() else "log")
     return kinds.get(wanted, LogLines)(spec)
+
+
+def is_silent() -> bool:
+    """Whether the environment asks for no progress at all (LASEM_PROGRESS=none)."""
+    return os.environ.get("LASEM_PROGRESS") == "none"
+
+
+def spell(seconds: float | None) -> str:
+    """`40 s`, `12 min`, `3.5 h` or `unknown`."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

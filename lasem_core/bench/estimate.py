@@ -1,0 +1,102 @@
+"""How long runs would take on this machine: a few mini-batches of each kind of run are trained and timed.
+
+Records are no help: most were made on machines that also did other work, and none on the one at hand. What is timed is
+the first task, so that methods that grow with the tasks (ProgNN, APD-Net) are underestimated; a pruned run is taken to
+evaluate one configuration for most of its mini-batches, as whole tasks did (docs/speed.md).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+from tqdm.auto import tqdm
+
+from lasem_core import data as datasets
+from lasem_core.common.errors import LasemError
+from lasem_core.data.stream import Batch, TaskStream
+from lasem_core.learners import Environment, Learner, TaskContext
+from lasem_core.learners.brute_force import BruteForce
+from lasem_core.learners.pruning import Refreshed
+from lasem_core.runs.process import settings
+from lasem_core.runs.progress import is_silent
+from lasem_core.runs.run import make_learner, resolve_device
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.training import accuracy, context_of
+
+REPEATS = 3
+UNPRUNED = 0.02  # share of a pruned task's mini-batches that evaluate the whole space, on CIFAR-100 over 2000 epochs
+IMPROVEMENTS = 20  # epochs of a task at which validation improves, so that lazy evaluation tests
+
+
+def seconds_of(specs: Sequence[RunSpec], data: Path | None = None) -> list[float | None]:
+    """Expected seconds of each run, None where it cannot be tried (no data). One trial of each kind is timed."""
+    kinds = {_kind(spec): spec for spec in specs}
+    bar = tqdm(kinds.items(), desc="timing a few steps", unit="kind", disable=is_silent(), leave=False, delay=2)
+    known = {kind: _epoch_seconds(spec, data) for kind, spec in bar}
+    return [_scaled(spec, known[_kind(spec)]) for spec in specs]
+
+
+def _kind(spec: RunSpec) -> str:
+    """Runs of one kind cost the same per epoch: they differ in seed, schedule, number of tasks and belief only."""
+    scale = {"schedule": {"epochs"}, "stream": {"n_tasks", "order", "images"}, "optim": {"lr", "lr_decay"}}
+    belief = {"em": {"likelihood", "prior", "prior_count", "rollback", "shared_init", "fixed_mass"}}
+    return spec.model_dump_json(exclude={"seed": True, "profile": True} | scale | belief)
+
+
+def _scaled(spec: RunSpec, per_epoch: tuple[float, float] | None) -> float | None:
+    if per_epoch is None:
+        return None
+    epochs, schedule = spec.schedule.epochs, spec.schedule
+    tests = epochs if schedule.evaluation == "every-epoch" else epochs / schedule.test_every + IMPROVEMENTS
+    return spec.stream.n_tasks * (epochs * per_epoch[0] + min(tests, epochs) * per_epoch[1])
+
+
+def _epoch_seconds(spec: RunSpec, data: Path | None) -> tuple[float, float] | None:
+    """Seconds of an epoch with its validation, and of one test of the current task."""
+    try:
+        stream = datasets.load_stream(spec, data)
+        learner = make_learner(Environment(spec, stream.image_shape, resolve_device(spec)))
+    except LasemError:
+        return None
+    with settings(spec):
+        context = _opened(learner, stream)
+        step, n_steps = _step_seconds(learner, context), max(1, len(context.task.train) // spec.optim.batch_size)
+        valid = _timed(lambda: accuracy(learner, context.number, context.task.valid))
+        test = _timed(lambda: accuracy(learner, context.number, context.task.test))
+    trainings = len(spec.space) if isinstance(learner, BruteForce) else 1
+    return trainings * (n_steps * step + valid), trainings * test
+
+
+def _opened(learner: Learner, stream: TaskStream) -> TaskContext:
+    context = context_of(learner.env, stream.to(learner.env.device), 0)
+    learner.begin_task(context)
+    return context
+
+
+def _step_seconds(learner: Learner, context: TaskContext) -> float:
+    index = torch.arange(min(learner.spec.optim.batch_size, len(context.task.train)), device=learner.env.device)
+    batch = Batch(*context.task.train.batch(index), context.lr(0), (0, 0, 0))
+    every = _timed(lambda: learner.train_step(batch))
+    rule = getattr(learner, "rule", None)
+    if type(rule) is not Refreshed:
+        return every
+    rule.window.kept, rule.window.left = (0,), sys.maxsize
+    full = _timed(lambda: learner.search.exact_posterior(batch))
+    few = _timed(lambda: learner.train_step(batch))
+    return UNPRUNED * every + (1 - UNPRUNED) * few + full / learner.spec.em.prune_every
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Median seconds, after one call that warms up."""
+    work()
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times)
