@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from sample_records import record
 
+from lasem_core.common.statistics import NOT_RUN, UNDECIDED
 from lasem_core.runs.store import RunStore
 from lasem_core.views import claims, tables, verdicts
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED
 
 ROOT = Path(__file__).parents[1]
 

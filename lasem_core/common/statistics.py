@@ -1,7 +1,7 @@
-"""Are two ways of training the same, within a margin? Paired differences and two one-sided t-tests (Schuirmann 1987).
+"""Means over trials: the t-interval, and two one-sided t-tests (Schuirmann 1987) of paired differences.
 
-That a difference is not significant shows nothing with few trials. TOST turns the question round: it calls two ways
-equivalent only where a difference as large as the margin would have been seen, in either direction.
+That a difference is not significant shows nothing with few trials. TOST turns the question round: it calls two ways of
+training equivalent only where a difference as large as the margin would have been seen, in either direction.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lasem_core.runs.metrics import t_interval
-from lasem_core.views.verdicts import MIN_TRIALS, NOT_RUN, UNDECIDED
-
-EQUIVALENT, DIFFERENT = "equivalent", "different"
+EQUIVALENT, DIFFERENT, UNDECIDED, NOT_RUN = "equivalent", "different", "undecided", "not run"
+MIN_TRIALS = 3  # fewer decide nothing
 LEVEL = 0.05  # of each of the two tests
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Mean and half-width of the two-sided t-interval; the half-width is NaN below two values."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return float(values.mean()), float("nan")
+    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean()), float(half)
 
 
 @dataclass(frozen=True)

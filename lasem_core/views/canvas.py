@@ -15,7 +15,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.runs.metrics import t_interval
+from lasem_core.common.statistics import t_interval
 from lasem_core.views.parameters import in_repository
 
 # seaborn's colour-blind palette, by what the paper's figures tell apart

@@ -18,7 +18,7 @@ import pandas as pd
 
 from lasem_core import data as datasets
 from lasem_core.common.errors import LasemError
-from lasem_core.runs import metrics
+from lasem_core.runs import results
 from lasem_core.runs.artefacts import plan
 from lasem_core.runs.machine import is_quiet
 from lasem_core.runs.record import RunRecord
@@ -230,8 +230,8 @@ def forgetting_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     keys = ("dataset", "method", "base", "profile", "seed")
     rows = []
     for record in records:
-        matrix = metrics.accuracy_matrix(record.accuracy)
-        curve = metrics.forgetting_curve(matrix, _order(record))
+        matrix = results.accuracy_matrix(record.accuracy)
+        curve = results.forgetting_curve(matrix, _order(record))
         own = {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "label": label(record.spec)}
         rows += [own | {"trained": n + 1, "forgetting_ratio": v} for n, v in curve.items()]
     return pd.DataFrame(rows, columns=["run_id", *keys, "label", "trained", "forgetting_ratio"])

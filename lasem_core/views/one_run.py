@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.runs import metrics
+from lasem_core.runs import results
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
@@ -77,7 +77,7 @@ def first_minibatches(record: RunRecord, tasks: Sequence[int] = (0, 1, 2)) -> Fi
 
 def accuracy_matrix(record: RunRecord) -> Figure:
     """Test accuracy of every task after every task end."""
-    matrix = 100 * metrics.accuracy_matrix(record.accuracy)
+    matrix = 100 * results.accuracy_matrix(record.accuracy)
     with canvas.style():
         figure = Figure((2.2 + 0.5 * len(matrix), 1.8 + 0.4 * len(matrix)), layout="constrained")
         axes = figure.subplots()

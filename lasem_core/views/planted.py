@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from lasem_core.runs.metrics import t_interval
+from lasem_core.common.statistics import t_interval
 from lasem_core.runs.record import RunRecord
 from lasem_core.views.tables import spread
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED, judge_ordering

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lasem_core.common.statistics import t_interval
 from lasem_core.runs.artefacts import ARTEFACTS
-from lasem_core.runs.metrics import t_interval
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec

@@ -16,13 +16,12 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from lasem_core.runs.metrics import t_interval
+from lasem_core.common.statistics import MIN_TRIALS, NOT_RUN, UNDECIDED, t_interval
 
-REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "undecided", "not run"
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 STAND_INS = {"caltech101": "office-home"}  # same shape of experiment on other images: orderings only
 EVIDENTIAL = ("cifar100", "office-home", "stl10", "stl10-group", *STAND_INS)
 ACCURACIES = ("peak_at_best_valid", "peak_test", "final_accuracy")
-MIN_TRIALS = 3
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.metrics import t_interval
+from lasem_core.common.statistics import t_interval
 from lasem_core.views.canvas import BEST, LASEM, RANGE, SPECIFIC, TRANSFERRED, percent, title
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.widgets.base import Explorer, dropdown, heading, set_bars, set_texts, tick_texts
