@@ -16,7 +16,8 @@ from lasem_core.spec.architecture import Architecture, ConvLayer
 from lasem_core.spec.configs import TransferConfig
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas
-from lasem_core.views.canvas import BASE_NAMES, SPECIFIC, TASKS
+from lasem_core.views.canvas import SPECIFIC, TASKS
+from lasem_core.views.words import BASE_NAMES, title
 
 IMAGE_SIZES = {"cifar100": 32, "office-home": 128, "stl10": 96, "stl10-group": 96, "planted": 32, "digits": 8}
 
@@ -112,7 +113,7 @@ def task_networks(datasets: Sequence[str] = ("cifar100", "office-home", "stl10")
             place = _block(axes, place, layer.out_size[0], layer.out_channels, _layer_text(layer))
         for width in (*arch.head, spec.stream.classes_per_task):
             place = _column(axes, place, width)
-        axes.set(xlim=(-0.4, place), ylim=(-7.4, 5.2), title=canvas.title(dataset))
+        axes.set(xlim=(-0.4, place), ylim=(-7.4, 5.2), title=title(dataset))
         axes.set_axis_off()
         return True
 

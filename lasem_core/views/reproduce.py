@@ -24,8 +24,8 @@ from nbformat import NotebookNode
 from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.artefacts import ARTEFACTS, plan
+from lasem_core.runs.find import find
 from lasem_core.runs.record import canonical
-from lasem_core.views.evidence import find
 from lasem_core.views.parameters import Options, in_repository, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
