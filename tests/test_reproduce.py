@@ -17,7 +17,7 @@ from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import gather, reproduce
 from lasem_core.views.examples import CLASSES, PER_CLASS, example_folder
-from lasem_core.views.parameters import Options, check_spec, in_repository
+from lasem_core.views.parameters import Options, check_spec, in_repository, parameters
 from lasem_core.views.report import write_report
 
 # nbclient leaves its event loop and sockets to the garbage collector
@@ -163,6 +163,44 @@ def test_wrong_parameters_are_one_line(given, line):
         Options.check(**given)
     assert len(caught.value._render_traceback_()) == 1
     assert "\n" not in str(caught.value)
+
+
+DECLARED = 'profile = "smoke"  # scale\nbase = "hps"  # of this notebook alone\n'
+
+
+def _after(*cells):
+    """The globals of a kernel that has executed `cells`."""
+    names = {}
+    for cell in cells:
+        exec(cell, names)
+    return names | {"In": ["", *cells, "options = parameters(globals())"]}
+
+
+def test_parameters_are_the_options_among_a_notebooks_globals():
+    assert parameters(_after(DECLARED, "seeds = [0, 1]")).seeds == (0, 1)
+    injected = '# Parameters\nprofile = "quick"\nbase = "tf"\n'
+    assert parameters(_after(DECLARED, injected)).profile == "quick"
+    assert parameters({"profile": "quick", "folder": "x"}).profile == "quick"  # a script has no history
+
+
+def test_a_parameter_that_the_notebook_does_not_have_is_refused_until_it_is_mended():
+    wrong, right = '# Parameters\nprofil = "quick"\n', '# Parameters\nprofile = "quick"\n'
+    with pytest.raises(LasemError, match=r"^unknown parameter 'profil'; this notebook has: profile, base$"):
+        parameters(_after(DECLARED, wrong))
+    with pytest.raises(LasemError, match="unknown parameter 'seeds'"):  # an option, but not of this notebook
+        parameters(_after(DECLARED, "# Parameters\nseeds = [0]\n"))
+    assert parameters(_after(DECLARED, wrong, right)).profile == "quick"
+
+
+def test_wrong_values_in_a_notebook_are_one_line():
+    with pytest.raises(LasemError, match="profile = 'fast'"):
+        parameters(_after('profile = "fast"'))
+
+
+def test_papermill_does_not_run_a_notebook_with_a_parameter_it_does_not_have(tmp_path):
+    problem = reproduce.execute(reproduce.NOTEBOOKS / "figure4.ipynb", tmp_path / "x.ipynb", {"profil": "quick"})
+    assert problem.startswith("cell 3: LasemError: unknown parameter 'profil'; this notebook has: profile, dataset")
+    gc.collect()
 
 
 def test_papermills_text_becomes_a_list():
