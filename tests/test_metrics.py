@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lasem_core.common.statistics import t_interval
-from lasem_core.runs.metrics import accuracy_matrix, backward_transfer, forgetting_curve, forward_transfer
+from lasem_core.runs.results import accuracy_matrix, backward_transfer, forgetting_curve, forward_transfer
 
 ROWS = [
     (0, 0, "before", 0.3), (0, 0, "after", 0.8),

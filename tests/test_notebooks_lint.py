@@ -49,8 +49,7 @@ def test_first_code_cell_holds_commented_literal_parameters(notebook):
 
 
 def test_second_code_cell_checks_the_parameters(notebook):
-    source = _code(notebook)[1].source
-    assert "Options.check(" in source or "check_spec(" in source
+    assert "options = parameters(globals())" in _code(notebook)[1].source
 
 
 def test_cells_are_thin(notebook):

@@ -11,12 +11,13 @@ from sample_records import record
 from lasem_core.common.errors import LasemError
 from lasem_core.data import fingerprint
 from lasem_core.runs import generation as version
+from lasem_core.runs.find import find
 from lasem_core.runs.run import run_id_of
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
-from lasem_core.views import evidence, reproduce
+from lasem_core.views import gather, reproduce
 from lasem_core.views.examples import CLASSES, PER_CLASS, example_folder
-from lasem_core.views.parameters import Options, check_spec, in_repository
+from lasem_core.views.parameters import Options, check_spec, in_repository, parameters
 from lasem_core.views.report import write_report
 
 # nbclient leaves its event loop and sockets to the garbage collector
@@ -164,6 +165,44 @@ def test_wrong_parameters_are_one_line(given, line):
     assert "\n" not in str(caught.value)
 
 
+DECLARED = 'profile = "smoke"  # scale\nbase = "hps"  # of this notebook alone\n'
+
+
+def _after(*cells):
+    """The globals of a kernel that has executed `cells`."""
+    names = {}
+    for cell in cells:
+        exec(cell, names)
+    return names | {"In": ["", *cells, "options = parameters(globals())"]}
+
+
+def test_parameters_are_the_options_among_a_notebooks_globals():
+    assert parameters(_after(DECLARED, "seeds = [0, 1]")).seeds == (0, 1)
+    injected = '# Parameters\nprofile = "quick"\nbase = "tf"\n'
+    assert parameters(_after(DECLARED, injected)).profile == "quick"
+    assert parameters({"profile": "quick", "folder": "x"}).profile == "quick"  # a script has no history
+
+
+def test_a_parameter_that_the_notebook_does_not_have_is_refused_until_it_is_mended():
+    wrong, right = '# Parameters\nprofil = "quick"\n', '# Parameters\nprofile = "quick"\n'
+    with pytest.raises(LasemError, match=r"^unknown parameter 'profil'; this notebook has: profile, base$"):
+        parameters(_after(DECLARED, wrong))
+    with pytest.raises(LasemError, match="unknown parameter 'seeds'"):  # an option, but not of this notebook
+        parameters(_after(DECLARED, "# Parameters\nseeds = [0]\n"))
+    assert parameters(_after(DECLARED, wrong, right)).profile == "quick"
+
+
+def test_wrong_values_in_a_notebook_are_one_line():
+    with pytest.raises(LasemError, match="profile = 'fast'"):
+        parameters(_after('profile = "fast"'))
+
+
+def test_papermill_does_not_run_a_notebook_with_a_parameter_it_does_not_have(tmp_path):
+    problem = reproduce.execute(reproduce.NOTEBOOKS / "figure4.ipynb", tmp_path / "x.ipynb", {"profil": "quick"})
+    assert problem.startswith("cell 3: LasemError: unknown parameter 'profil'; this notebook has: profile, dataset")
+    gc.collect()
+
+
 def test_papermills_text_becomes_a_list():
     assert Options.check(seeds="[0, 1]").seeds == (0, 1)
 
@@ -187,25 +226,23 @@ def test_tests_keep_their_outputs_apart(monkeypatch):
 
 def test_evidence_trains_only_what_is_missing(tmp_path, monkeypatch):
     spec = RunSpec(method="lasem", seed=0)
-    monkeypatch.setattr(evidence, "plan", lambda *_: [spec])
+    monkeypatch.setattr(gather, "plan", lambda *_: [spec])
     asked = []
 
     def sweep(specs, store, *_, **__):
-        from lasem_core.runs.run import run_id_of
-
         asked.extend(specs)
         store.put(record(run_id_of(spec), seed=0))
         return type("Report", (), {"failed": []})
 
-    monkeypatch.setattr(evidence, "run_sweep", sweep)
+    monkeypatch.setattr(gather, "run_sweep", sweep)
     options = Options(store=str(tmp_path))
-    assert evidence.gather("figure4", options).runs["seed"].tolist() == [0]
-    assert evidence.gather("figure4", options).runs["seed"].tolist() == [0]
+    assert gather.gather("figure4", options).runs["seed"].tolist() == [0]
+    assert gather.gather("figure4", options).runs["seed"].tolist() == [0]
     assert asked == [spec]
 
 
 def test_stored_only_says_what_was_not_run(tmp_path):
-    found = evidence.gather("figure4", Options(store=str(tmp_path), train_missing=False))
+    found = gather.gather("figure4", Options(store=str(tmp_path), train_missing=False))
     assert str(found) == "figure4: 0 of 3 runs at profile smoke on planted" + "".join(
         f"\nnot run: planted lasem {base}, 1 of 1" for base in ("df-cnn", "hps", "tf")
     )
@@ -216,8 +253,8 @@ def test_records_are_found_without_the_data(tmp_path, monkeypatch):
     store = RunStore(tmp_path)
     stored = record("0123456789abcdef", dataset="cifar100", profile="quick", seed=1)
     store.put(stored)
-    assert [r.run_id for r in evidence.find([stored.spec], store)] == [stored.run_id]
-    assert evidence.find([RunSpec(dataset="cifar100", profile="quick", seed=2)], store) == []
+    assert [r.run_id for r in find([stored.spec], store)] == [stored.run_id]
+    assert find([RunSpec(dataset="cifar100", profile="quick", seed=2)], store) == []
 
 
 def test_records_of_older_code_are_shown_where_nothing_is_trained(tmp_path, monkeypatch):
@@ -226,11 +263,11 @@ def test_records_of_older_code_are_shown_where_nothing_is_trained(tmp_path, monk
     RunStore(tmp_path).put(made)
     monkeypatch.setattr(version, "CHANGES", (*version.CHANGES, version.Change("all", lambda spec: True)))
     store = RunStore(tmp_path)
-    assert evidence.find([made.spec], store) == []
-    (found,) = evidence.find([made.spec], store, older=True)
+    assert find([made.spec], store) == []
+    (found,) = find([made.spec], store, older=True)
     assert found.stale and found.run_id == made.run_id
     RunStore(tmp_path / "other").put(replace(made, fingerprint="0" * 16))
-    assert evidence.find([made.spec], RunStore(tmp_path / "other"), older=True) == []
+    assert find([made.spec], RunStore(tmp_path / "other"), older=True) == []
 
 
 def test_example_folder_is_written_once(tmp_path):

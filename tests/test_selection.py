@@ -5,7 +5,7 @@ import pytest
 from sample_records import record
 
 from lasem_core.runs.artefacts import plan
-from lasem_core.views import canvas, planted_figures
+from lasem_core.views import canvas, planted
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.planted import (
     COMPARISONS,
@@ -106,16 +106,16 @@ def test_share_of_transferred_layers_leaves_the_first_task_out(records):
     assert table.loc[0, "layer 1"] == pytest.approx(sum(config[0] == "1" for config in chosen) / len(chosen))
 
 
-@pytest.mark.parametrize("view", [planted_figures.accuracies, planted_figures.comparisons])
+@pytest.mark.parametrize("view", [planted.accuracies, planted.comparisons])
 def test_pictures_of_trials(view, records):
     assert canvas.png(view(evidence(records)))
     assert all(_says_not_run(axes) for axes in view(evidence([])).axes)
 
 
 def test_picture_of_choices(records):
-    words = [text.get_text() for axes in planted_figures.choices(evidence(records)).axes for text in axes.texts]
+    words = [text.get_text() for axes in planted.choices(evidence(records)).axes for text in axes.texts]
     assert "not run" not in words
-    assert all(_says_not_run(axes) for axes in planted_figures.choices(evidence([])).axes)
+    assert all(_says_not_run(axes) for axes in planted.choices(evidence([])).axes)
 
 
 def _says_not_run(axes):

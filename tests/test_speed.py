@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 from sample_records import record
 
-from lasem_core.common.statistics import DIFFERENT, EQUIVALENT, tost
+from lasem_core.common.statistics import DIFFERENT, EQUIVALENT, NOT_RUN, UNDECIDED, tost
 from lasem_core.runs.artefacts import plan
 from lasem_core.runs.progress import Silent
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import ScheduleSpec, build_spec
 from lasem_core.views import canvas, pairs
-from lasem_core.views.verdicts import NOT_RUN, UNDECIDED
 
 
 def two_degrees(t):

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from sample_records import record
 
+from lasem_core.common.statistics import NOT_RUN, UNDECIDED
 from lasem_core.runs.store import RunStore
-from lasem_core.views import claims, tables, verdicts
+from lasem_core.views import claims, tables, verdicts, words
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,9 +149,9 @@ def test_targets_are_the_papers():
 
 
 def test_spread():
-    assert tables.spread(pd.Series([40.0, 41.0, 42.0])) == "41.0 ± 2.5 (n=3)"
-    assert tables.spread(pd.Series([40.0])) == "40.0 (n=1)"
-    assert tables.spread(pd.Series([], dtype=float)) == "-"
+    assert words.spread(pd.Series([40.0, 41.0, 42.0])) == "41.0 ± 2.5 (n=3)"
+    assert words.spread(pd.Series([40.0])) == "40.0 (n=1)"
+    assert words.spread(pd.Series([], dtype=float)) == "-"
 
 
 def test_readme_table_of_an_empty_store_names_the_paper(tmp_path):

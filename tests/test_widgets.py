@@ -11,9 +11,9 @@ from lasem_core import RunSpec
 from lasem_core.common.errors import LasemError
 from lasem_core.learners.protocol import EpochReport
 from lasem_core.views.evidence import Evidence
+from lasem_core.views.replay import last_switch, recover_log_likelihoods, replay, rescale
 from lasem_core.views.widgets import ConfigurationPicker, FrequencyExplorer, LiveMonitor, PosteriorLab, posterior
 from lasem_core.views.widgets.base import VIEW
-from lasem_core.views.widgets.posterior import last_switch, recover_log_likelihoods, replay, rescale
 
 SEEDS = range(2)
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from lasem_core.common.statistics import t_interval
 from lasem_core.views.parameters import in_repository
+from lasem_core.views.words import BASE_NAMES, title
 
 # seaborn's colour-blind palette, by what the paper's figures tell apart
 _PALETTE = sns.color_palette("colorblind").as_hex()
@@ -24,18 +25,6 @@ TRANSFERRED, SPECIFIC = _PALETTE[3], _PALETTE[0]
 COLOURS = {"hps": _PALETTE[0], "tf": _PALETTE[1], "df-cnn": _PALETTE[2], "none": _PALETTE[7]}
 LASEM, ALL, BEST, RANGE = _PALETTE[3], _PALETTE[0], "#222222", "#d9d9d9"
 TASKS = (_PALETTE[3], _PALETTE[2])
-BASE_NAMES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN", "none": "own network"}
-DATASET_NAMES = {
-    "cifar100": "CIFAR-100",
-    "office-home": "Office-Home",
-    "stl10": "STL-10",
-    "stl10-group": "STL-10, 9 layers",
-    "caltech101": "Caltech-101",
-    "planted": "Planted tasks",
-    "digits": "Digits",
-    "folder": "Own images",
-    "office-home-incremental": "Office-Home Incremental",
-}
 _SETTINGS = {"svg.hashsalt": "lasem", "svg.fonttype": "none", "axes.titlesize": "medium", "figure.dpi": 100}
 
 
@@ -78,12 +67,6 @@ def caption(figure: Figure, text: str) -> Figure:
     with style():
         figure.suptitle(text, x=0.01, ha="left", fontsize="small", color="0.35")
     return figure
-
-
-def title(dataset: Hashable, base: Hashable = "") -> str:
-    """A panel's title from the names used in data."""
-    words = [DATASET_NAMES.get(str(dataset), str(dataset)), BASE_NAMES.get(str(base), str(base))]
-    return " · ".join(word for word in words if word)
 
 
 def not_run(axes: Axes) -> None:

@@ -12,9 +12,10 @@ import pandas as pd
 from lasem_core.spec.configs import static_set
 from lasem_core.views.evidence import Evidence, layer_frequency
 from lasem_core.views.verdicts import Claim, judge_claims
+from lasem_core.views.words import BASE_NAMES
 
 PAIR = ("cifar100", "office-home")
-BASES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN"}
+BASES = {base: name for base, name in BASE_NAMES.items() if base != "none"}
 PEAK, FORGETTING = "peak_at_best_valid", "forgetting_ratio"
 
 Margin = Callable[[pd.DataFrame], pd.Series]

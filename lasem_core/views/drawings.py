@@ -14,16 +14,17 @@ from matplotlib.patches import Rectangle
 from lasem_core.model import transfer
 from lasem_core.spec.architecture import Architecture, ConvLayer
 from lasem_core.spec.configs import TransferConfig
-from lasem_core.spec.run_spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec, build_spec
 from lasem_core.views import canvas
-from lasem_core.views.canvas import BASE_NAMES, SPECIFIC, TASKS
+from lasem_core.views.canvas import SPECIFIC, TASKS
+from lasem_core.views.words import BASE_NAMES, title
 
 IMAGE_SIZES = {"cifar100": 32, "office-home": 128, "stl10": 96, "stl10-group": 96, "planted": 32, "digits": 8}
 
 
 def architecture(dataset: str, base: str = "hps") -> tuple[Architecture, RunSpec]:
     """The task network of a data set (Figure 6) and the specification it comes from."""
-    spec = RunSpec(dataset=dataset, method="static", base=base, profile="paper")
+    spec = build_spec({"dataset": dataset, "method": "static", "base": base, "profile": "paper"})
     size = IMAGE_SIZES.get(dataset, 128)
     return Architecture.build(spec.model, (3, size, size)), spec
 
@@ -112,7 +113,7 @@ def task_networks(datasets: Sequence[str] = ("cifar100", "office-home", "stl10")
             place = _block(axes, place, layer.out_size[0], layer.out_channels, _layer_text(layer))
         for width in (*arch.head, spec.stream.classes_per_task):
             place = _column(axes, place, width)
-        axes.set(xlim=(-0.4, place), ylim=(-7.4, 5.2), title=canvas.title(dataset))
+        axes.set(xlim=(-0.4, place), ylim=(-7.4, 5.2), title=title(dataset))
         axes.set_axis_off()
         return True
 
@@ -154,7 +155,7 @@ def parameters_of_table2(datasets: Sequence[str] = ("cifar100", "office-home", "
     """Table 2: the experiments' parameters as the specification resolves them at profile `paper`."""
     rows = []
     for dataset in datasets:
-        spec = RunSpec(dataset=dataset, profile="paper")
+        spec = build_spec({"dataset": dataset, "profile": "paper"})
         size = IMAGE_SIZES.get(dataset, 128)
         row = {"dataset": dataset, "tasks": spec.stream.n_tasks, "classes per task": spec.stream.classes_per_task}
         row |= {"fraction of data": spec.stream.fraction, "validation share": spec.stream.valid_fraction}

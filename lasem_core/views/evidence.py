@@ -5,32 +5,26 @@ Accuracies are fractions here; only pictures and printed tables speak of percent
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from lasem_core import data as datasets
-from lasem_core.common.errors import LasemError
-from lasem_core.runs import metrics
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs import results
+from lasem_core.runs.find import without
 from lasem_core.runs.machine import is_quiet
 from lasem_core.runs.record import RunRecord
-from lasem_core.runs.store import RunStore
-from lasem_core.runs.sweep import run_sweep
 from lasem_core.spec.configs import static_set
 from lasem_core.spec.run_spec import RunSpec
-from lasem_core.views.parameters import Options, open_store
 
 METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio")
 SECONDS = ("train_seconds", "eval_seconds")
 MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
+KEYS = ("run_id", "dataset", "method", "base", "profile", "seed")  # of a run, in every long table
 SWITCHES = ("likelihood", "prior", "rollback", "groups", "fixed_mass")
 
 
@@ -90,7 +84,7 @@ class Evidence:
     def __str__(self) -> str:
         place = f"profile {self.profile} on {', '.join(self.datasets)}"
         there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at {place}"
-        wanted, missing = (Counter(map(_kind, s)) for s in (self.specs, _without(self.specs, self.records)))
+        wanted, missing = (Counter(map(_kind, s)) for s in (self.specs, without(self.specs, self.records)))
         lines = [f"not run: {kind}, {count} of {wanted[kind]}" for kind, count in sorted(missing.items())]
         return "\n".join([there, *lines, *(f"because {cause}" for cause in self.causes)])
 
@@ -99,77 +93,13 @@ def _kind(spec: RunSpec) -> str:
     return f"{spec.dataset} {spec.method}" + (f" {spec.base}" if spec.base != "none" else "")
 
 
-def gather(artefact: str, options: Options | None = None) -> Evidence:
-    """The evidence for `artefact`; runs that the store does not hold are trained first, unless options say no."""
-    options = options or Options()
-    specs = plan([artefact], options.profile, options.seeds or None, options.dataset or None, options.preset)
-    store = open_store(options.store)
-    found = find(specs, store, options.data or None, older=not options.train_missing)
-    missing = _without(specs, found)
-    causes: list[str] = []
-    if options.train_missing and missing:
-        report = run_sweep(missing, store, options.data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
-        causes = list(dict.fromkeys(f"{spec.dataset} {spec.method}: {cause}" for spec, cause in report.failed))
-        found = find(specs, store, options.data or None)
-    return Evidence(artefact, options.profile, specs, found, causes)
-
-
-def find(specs: Iterable[RunSpec], store: RunStore, data: str | None = None, older: bool = False) -> list[RunRecord]:
-    """The stored records of `specs`.
-
-    Where the data are at hand the record has to be of these data. A reader without them still sees what was
-    measured: then records are matched by specification alone.
-
-    Arguments:
-        older: where this code has made no record, one that an older generation made counts.
-    """
-    table = cache(partial(_by_choice, store))
-    return [record for spec in specs if (record := _find(spec, store, data, older, table)) is not None]
-
-
-def _find(
-    spec: RunSpec, store: RunStore, data: str | None, older: bool, table: Callable[[], Mapping[str, list[str]]]
-) -> RunRecord | None:
-    from lasem_core.runs.run import run_id_of
-
-    try:
-        record, here = store.get(run_id_of(spec, data)), datasets.fingerprint(spec, data)
-    except LasemError:
-        record, here = None, None
-    if record is not None or (here is not None and not older):
-        return record
-    same = _same_specification(spec, store, table().get(_choice(spec.model_dump(mode="json")), []))
-    return next((record for record in same if here in (None, record.fingerprint)), None)
-
-
-def _same_specification(spec: RunSpec, store: RunStore, ids: Iterable[str]) -> list[RunRecord]:
-    """Those of the current code first."""
-    records = (store.get(run_id) for run_id in ids)
-    same = [record for record in records if record is not None and _key(record.spec) == _key(spec)]
-    return sorted(same, key=lambda record: record.stale)
-
-
-def _by_choice(store: RunStore) -> dict[str, list[str]]:
-    table = defaultdict(list)
-    for row in store.summaries().to_dict("records"):
-        table[_choice(row)].append(row["run_id"])
-    return table
-
-
-def _choice(row: dict[str, Any]) -> str:
-    """What narrows the records down before they are read."""
+def place(record: RunRecord) -> dict[str, Any]:
+    """Where a record stands among others, flat: every table of records begins with some of these."""
+    spec = record.spec
     names = ("dataset", "method", "base", "preset", "profile", "seed")
-    config = row["config"] if isinstance(row["config"], str) else None
-    return json.dumps([config, *(str(row[name]) for name in names)])
-
-
-def _without(specs: Sequence[RunSpec], records: Sequence[RunRecord]) -> list[RunSpec]:
-    there = {_key(record.spec) for record in records}
-    return [spec for spec in specs if _key(spec) not in there]
-
-
-def _key(spec: RunSpec) -> str:
-    return json.dumps(spec.identity(), sort_keys=True)
+    own = {"run_id": record.run_id, "config": spec.config or "", "label": label(spec)}
+    scale = {"tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
+    return own | {name: getattr(spec, name) for name in names} | scale
 
 
 def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -182,14 +112,11 @@ def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:
-    spec = record.spec
-    row = {"run_id": record.run_id, **{n: getattr(spec, n) for n in ("dataset", "method", "base", "seed", "profile")}}
-    row |= {"config": spec.config or "", "label": label(spec), "title": record.summary.get("data_title", spec.dataset)}
-    row |= {name: getattr(spec.em, name) for name in SWITCHES}
+    row = place(record) | {"title": record.summary.get("data_title", record.spec.dataset)}
+    row |= {name: getattr(record.spec.em, name) for name in SWITCHES}
     row |= {name: _number(record.summary.get(name)) for name in (*METRICS, *MEMORY)}
     row |= {name: _number(record.measured.get(name)) if is_quiet(record.measured) else math.nan for name in SECONDS}
-    row |= {"peak_rss_mb": _number(record.measured.get("peak_rss_mb"))}
-    return row | {"tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
+    return row | {"peak_rss_mb": _number(record.measured.get("peak_rss_mb"))}
 
 
 def _number(value: Any) -> float:
@@ -205,36 +132,32 @@ def label(spec: RunSpec) -> str:
 
 
 def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row per record and task: `config`, and whether `transferred` layers are {2,4} or the like."""
-    keys = ("dataset", "method", "base", "profile", "seed")
+    """One row per record and task: `config`, the configuration that the task ended in."""
     rows = [
-        {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "task": task, "config": config}
+        place(record) | {"task": task, "config": config}
         for record in records
         for task, config in enumerate(record.configs, start=1)
         if config
     ]
-    return pd.DataFrame(rows, columns=["run_id", *keys, "task", "config"])
+    return pd.DataFrame(rows, columns=[*KEYS, "task", "config"])
 
 
 def layer_frequency(choices: pd.DataFrame) -> pd.DataFrame:
     """Share of final choices in which a layer is transferred, one row per run and layer (Figures 4 and 8)."""
-    keys = ["run_id", "dataset", "method", "base", "profile", "seed"]
     long = choices.assign(bit=choices["config"].map(list)).explode("bit")
     long["layer"] = long.groupby(["run_id", "task"]).cumcount() + 1
     long["transferred"] = (long["bit"] == "1").astype(float)
-    return long.groupby([*keys, "layer"], as_index=False)["transferred"].mean()
+    return long.groupby([*KEYS, "layer"], as_index=False)["transferred"].mean()
 
 
 def forgetting_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """The mean catastrophic-forgetting ratio after each task (Figure 7)."""
-    keys = ("dataset", "method", "base", "profile", "seed")
     rows = []
     for record in records:
-        matrix = metrics.accuracy_matrix(record.accuracy)
-        curve = metrics.forgetting_curve(matrix, _order(record))
-        own = {"run_id": record.run_id, **{k: getattr(record.spec, k) for k in keys}, "label": label(record.spec)}
-        rows += [own | {"trained": n + 1, "forgetting_ratio": v} for n, v in curve.items()]
-    return pd.DataFrame(rows, columns=["run_id", *keys, "label", "trained", "forgetting_ratio"])
+        curve = results.forgetting_curve(results.accuracy_matrix(record.accuracy), _order(record))
+        own = place(record)
+        rows += [own | {"trained": n + 1, "forgetting_ratio": ratio} for n, ratio in curve.items()]
+    return pd.DataFrame(rows, columns=[*KEYS, "label", "trained", "forgetting_ratio"])
 
 
 def _order(record: RunRecord) -> list[int]:

@@ -15,7 +15,6 @@ from matplotlib.patches import Patch
 from lasem_core.views import canvas, verdicts
 from lasem_core.views.canvas import (
     ALL,
-    BASE_NAMES,
     BEST,
     COLOURS,
     LASEM,
@@ -26,7 +25,7 @@ from lasem_core.views.canvas import (
     percent,
 )
 from lasem_core.views.evidence import Evidence, label, layer_frequency
-from lasem_core.views.tables import method_name
+from lasem_core.views.words import BASE_NAMES, method_name, title
 
 ACCURACY = "peak per-task accuracy"
 PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
@@ -73,7 +72,7 @@ def lasem_against_static(evidence: Evidence) -> Figure:
         axes.set_xticks(range(len(bases)), [BASE_NAMES[base] for base in bases])
         axes.set_xlim(-0.6, len(bases) - 0.4)
         percent(axes, ACCURACY) if metric != "forgetting_ratio" else axes.set_ylabel(FORGETTING)
-        axes.set_title(canvas.title(dataset))
+        axes.set_title(title(dataset))
         axes.autoscale_view(scalex=False)
         return True
 

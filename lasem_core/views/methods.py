@@ -12,7 +12,7 @@ from lasem_core.runs.machine import is_quiet
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.tables import method_name
+from lasem_core.views.words import method_name
 
 GROWTH = ("progressive", "single-task")
 COLUMNS = (

@@ -10,12 +10,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.runs import metrics
+from lasem_core.runs import results
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.evidence import posterior_table
-from lasem_core.views.tables import method_name, spread
+from lasem_core.views.replay import last_switch, recorded_posterior, wins
+from lasem_core.views.words import method_name, spread, title
 
 LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
 
@@ -77,7 +78,7 @@ def first_minibatches(record: RunRecord, tasks: Sequence[int] = (0, 1, 2)) -> Fi
 
 def accuracy_matrix(record: RunRecord) -> Figure:
     """Test accuracy of every task after every task end."""
-    matrix = 100 * metrics.accuracy_matrix(record.accuracy)
+    matrix = 100 * results.accuracy_matrix(record.accuracy)
     with canvas.style():
         figure = Figure((2.2 + 0.5 * len(matrix), 1.8 + 0.4 * len(matrix)), layout="constrained")
         axes = figure.subplots()
@@ -93,7 +94,7 @@ def describe(record: RunRecord) -> str:
     """Data set, method, base, profile and seed of a run, for the line above its pictures."""
     spec = record.spec
     method = method_name(spec.method, spec.base)
-    return f"{canvas.title(spec.dataset)}, {method}, profile {spec.profile}, seed {spec.seed}"
+    return f"{title(spec.dataset)}, {method}, profile {spec.profile}, seed {spec.seed}"
 
 
 def switches(record: RunRecord) -> str:
@@ -137,7 +138,5 @@ def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _last_switch_by_task(record: RunRecord) -> list[int]:
-    from lasem_core.views.widgets.posterior import last_switch, recorded_posterior, replay_counts
-
     tasks = range(1, len(set(record.posterior["task"])) + 1)
-    return [last_switch(replay_counts(recorded_posterior(record, task)[1])) for task in tasks]
+    return [last_switch(wins(recorded_posterior(record, task)[1])) for task in tasks]

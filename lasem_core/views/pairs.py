@@ -18,8 +18,9 @@ from lasem_core.runs.machine import is_quiet
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas, verdicts
-from lasem_core.views.canvas import BASE_NAMES, COLOURS, percent
-from lasem_core.views.tables import spread
+from lasem_core.views.canvas import COLOURS, percent
+from lasem_core.views.evidence import place
+from lasem_core.views.words import BASE_NAMES, plus_minus, spread, title
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ def pair_table(pairs: Sequence[Pair]) -> pd.DataFrame:
 
 
 def _row(exact: RunRecord, pruned: RunRecord) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(exact.spec, name) for name in PLACE}
+    row = place(exact)
     row["same_choice"] = np.mean([a == b for a, b in zip(exact.configs, pruned.configs, strict=True)])
     row |= {name: pruned.summary[name] - exact.summary[name] for name in ACCURACIES}
     if "evaluated" in pruned.history:
@@ -108,8 +109,8 @@ def by_epoch(pairs: Sequence[Pair]) -> pd.DataFrame:
 
 
 def _epochs(exact: RunRecord, pruned: RunRecord) -> pd.DataFrame:
-    place = ["position", "epoch"]
-    both = pruned.history.merge(exact.history[[*place, "config"]], on=place, suffixes=("", "_exact"))
+    epoch = ["position", "epoch"]
+    both = pruned.history.merge(exact.history[[*epoch, "config"]], on=epoch, suffixes=("", "_exact"))
     both = both[both["epoch"] > 0]
     agreement = (both["config"] == both["config_exact"]).astype(float)
     return both[["epoch", "evaluated"]].assign(dataset=exact.spec.dataset, base=exact.spec.base, agreement=agreement)
@@ -131,8 +132,8 @@ def _course(record: RunRecord) -> dict[str, object]:
     spec, history = record.spec, record.history[record.history["epoch"] > 0]
     tenth = (TENTHS * (history["epoch"] - 1)) // spec.schedule.epochs
     means = history.groupby(tenth)["evaluated"].mean().round(1)
-    place = {"dataset": spec.dataset, "base": spec.base, "tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
-    return place | {"of": len(spec.space)} | {f"{n + 1}/{TENTHS}": value for n, value in means.items()}
+    own = {name: value for name, value in place(record).items() if name in ("dataset", "base", "tasks", "epochs")}
+    return own | {"of": len(spec.space)} | {f"{n + 1}/{TENTHS}": value for n, value in means.items()}
 
 
 def trajectories(pairs: Sequence[Pair]) -> Figure:
@@ -159,7 +160,7 @@ def _caption(pairs: Sequence[Pair]) -> str:
         return "no pairs of runs"
     spec, seeds = pairs[0][1].spec, len({pruned.spec.seed for _, pruned in pairs})
     window = f"eps {spec.em.prune_eps:g}, R {spec.em.prune_every}"
-    return f"{canvas.title(spec.dataset)}, profile {spec.profile}, n = {seeds}, {spec.em.prune} with {window}"
+    return f"{title(spec.dataset)}, profile {spec.profile}, n = {seeds}, {spec.em.prune} with {window}"
 
 
 def summary(pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -189,7 +190,7 @@ def verdict_table(pairs: Sequence[Pair], margin: float = MARGIN, embedded: bool 
 
 def _cells(result: Equivalence) -> dict[str, object]:
     measured = result.n > 1
-    difference = f"{100 * result.mean:+.2f} ± {100 * result.half:.2f}" if measured else "-"
+    difference = plus_minus(100 * result.mean, 100 * result.half, 2, sign="+") if measured else "-"
     p = f"{result.p:.3f}" if measured else "-"
     return {"difference (points)": difference, "p": p, "n": result.n, "verdict": result.verdict}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +47,34 @@ class Options(Part):
             return cls(**given)
         except ValidationError as error:
             raise LasemError(explain(error)) from None
+
+
+INJECTED = "# Parameters\n"  # how papermill begins the cell that it adds
+
+
+def parameters(namespace: Mapping[str, Any]) -> Options:
+    """The options among a notebook's globals: `options = parameters(globals())`.
+
+    papermill only warns about a parameter that the notebook does not have, and runs it with its defaults; here that is
+    an error. What papermill gave is in the history `In` of a kernel; without one there is nothing to compare.
+
+    Raises: LasemError for an unknown parameter and for a wrong value.
+    """
+    cells = [(source.startswith(INJECTED), literals(source)) for source in namespace.get("In", ())]
+    declared = {name: None for injected, values in cells if not injected for name in values}
+    given = next((values for injected, values in reversed(cells) if injected), {})
+    for name in given:
+        if name not in declared:
+            raise LasemError(f"unknown parameter '{name}'; this notebook has: {', '.join(declared)}")
+    return Options.check(**{name: namespace[name] for name in Options.model_fields if name in namespace})
+
+
+def literals(source: str) -> dict[str, Any]:
+    """Names and values of a cell of plain assignments; nothing of any other cell."""
+    try:
+        return {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body}
+    except (SyntaxError, ValueError, AttributeError):
+        return {}
 
 
 def home(profile: str) -> str:

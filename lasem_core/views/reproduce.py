@@ -8,7 +8,6 @@ reproduce
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +23,9 @@ from nbformat import NotebookNode
 from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.artefacts import ARTEFACTS, plan
+from lasem_core.runs.find import find
 from lasem_core.runs.record import canonical
-from lasem_core.views.evidence import find
-from lasem_core.views.parameters import Options, in_repository, open_store
+from lasem_core.views.parameters import Options, in_repository, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 READING_ORDER = (
@@ -138,8 +137,7 @@ def declared_parameters(notebook: NotebookNode) -> dict[str, Any]:
     """Names and default values of the cell tagged `parameters`."""
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
-            assignments = ast.parse(cell.source).body
-            return {line.targets[0].id: ast.literal_eval(line.value) for line in assignments}
+            return literals(cell.source)
     return {}
 
 

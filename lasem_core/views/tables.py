@@ -14,36 +14,19 @@ from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import verdicts
-from lasem_core.views.canvas import BASE_NAMES, DATASET_NAMES
 from lasem_core.views.evidence import Evidence, run_table
+from lasem_core.views.words import (
+    BASE_NAMES,
+    DATASET_NAMES,
+    METHOD_NAMES,
+    NOTHING,
+    UNITS,
+    method_name,
+    plus_minus,
+    spread,
+)
 
-METHOD_NAMES = {
-    "lasem": "LASEM",
-    "static": "transfer at all layers",
-    "brute-force": "brute force",
-    "darts": "DARTS",
-    "progressive": "ProgNN",
-    "den": "DEN",
-    "apd": "APD-Net",
-}
-UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
 COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "verdict")
-
-
-def method_name(method: str, base: str) -> str:
-    """`LASEM DF-CNN`; a method without a way of sharing (base `none`) by its own name."""
-    name = METHOD_NAMES.get(method, method)
-    return name if base == "none" else f"{name} {BASE_NAMES[base]}"
-
-
-def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
-    """`41.3 ± 0.8 (n=3)`; `41.3 (n=1)` where one trial gives no interval; `-` where there is none."""
-    values = np.atleast_1d(np.asarray(values, dtype=float))
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return "-"
-    mean, half = t_interval(values)
-    return f"{mean:.{digits}f}{f' ± {half:.{digits}f}' if np.isfinite(half) else ''} (n={len(values)})"
 
 
 def summary_table(evidence: Evidence) -> pd.DataFrame:
@@ -65,14 +48,14 @@ def choice_text(evidence: Evidence, top: int = 8) -> str:
         counts = choices["config"].value_counts().head(top)
         chosen = ", ".join(f"{config} ({count})" for config, count in counts.items())
         lines.append(f"{dataset} {base}: {chosen} of {len(choices)}")
-    return "\n".join(lines) or "no records, nothing to show"
+    return "\n".join(lines) or NOTHING
 
 
 def memory_ratios(evidence: Evidence) -> str:
     """LASEM's kept bytes over those of the larger static configuration, by base."""
     kept = evidence.runs.groupby(["base", "method"])["stored_bytes"].max().unstack()
     if not {"lasem", "static"} <= set(kept):
-        return "no records, nothing to show"
+        return NOTHING
     ratios = (kept["lasem"] / kept["static"]).dropna()
     return "\n".join(f"{BASE_NAMES[base]}: {spread(ratio, 2)}" for base, ratio in ratios.items())
 
@@ -143,36 +126,24 @@ def _measure(here: pd.DataFrame, runs: pd.DataFrame, target: tuple, accuracy: st
 def as_text(table: pd.DataFrame, digits: int = 1) -> str:
     """A table as aligned text; comparison columns are merged into `paper` and `ours`."""
     if table.empty:
-        return "no records, nothing to show"
+        return NOTHING
     shown = table.copy()
     if {"paper", "paper_ci"} <= set(table):
-        shown["paper"] = [_plus_minus(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
-        shown["ours"] = [_ours(row, digits) for row in table.itertuples()]
+        shown["paper"] = [_published(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
+        shown["ours"] = [
+            plus_minus(row.ours, row.ours_ci, digits + ("%" not in row.unit), row.n) for row in table.itertuples()
+        ]
         shown = shown[["name", "unit", "paper", "ours", "verdict"]]
     if {"margin", "margin_ci"} <= set(table):
-        shown["margin"] = [_margin(row) for row in table.itertuples()]
+        shown["margin"] = [plus_minus(row.margin, row.margin_ci, 3, row.n, "+") for row in table.itertuples()]
         shown = shown[["claim", "dataset", "margin", "verdict"]]
     return shown.to_string(index=False, max_colwidth=60)
 
 
-def _plus_minus(value: float, half: float) -> str:
+def _published(value: float, half: float) -> str:
+    """As many digits as the paper prints."""
     digits = 1 if round(value, 1) == value and not (np.isfinite(half) and round(half, 1) != half) else 2
-    return f"{value:.{digits}f}" + (f" ± {half:.{digits}f}" if np.isfinite(half) else "")
-
-
-def _ours(row: tuple, digits: int) -> str:
-    if not row.n:
-        return "-"
-    digits += "%" not in row.unit
-    half = f" ± {row.ours_ci:.{digits}f}" if np.isfinite(row.ours_ci) else ""
-    return f"{row.ours:.{digits}f}{half} (n={row.n})"
-
-
-def _margin(row: tuple) -> str:
-    if not row.n:
-        return "-"
-    half = f" ± {row.margin_ci:.3f}" if np.isfinite(row.margin_ci) else ""
-    return f"{row.margin:+.3f}{half} (n={row.n})"
+    return plus_minus(value, half, digits)
 
 
 README_COLUMNS = {
@@ -207,7 +178,7 @@ def _is_trial(spec: RunSpec, planned: RunSpec) -> bool:
 def _readme_row(records: list[RunRecord], dataset: str, base: str, method: str) -> str:
     runs = run_table(records)
     value, half = verdicts.published(dataset, base, method)
-    published = _plus_minus(value, half) if np.isfinite(value) else "-"
+    published = _published(value, half) if np.isfinite(value) else "-"
     cells = [spread(100 * runs[name]) for name in verdicts.ACCURACIES]
     mark = " †" if any(record.stale for record in records) else ""
     words = [

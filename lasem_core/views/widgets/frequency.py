@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.record import RunRecord
-from lasem_core.views.canvas import DATASET_NAMES, LASEM, SPECIFIC, TRANSFERRED, percent
-from lasem_core.views.tables import method_name
+from lasem_core.views.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.widgets.base import Explorer, dropdown, heading, set_bars, set_texts, slider, tick_texts
+from lasem_core.views.words import data_and_profile, method_name
 
 SHOWN = 8  # configurations with a bar of their own
 ALL_SEEDS = "all"
@@ -181,6 +181,6 @@ def _courses(records: Iterable[RunRecord]) -> dict[str, Course]:
     for record in records:
         if record.configs and record.spec.method not in ("static",) and "transfer_1" in record.history:
             spec = record.spec
-            data = DATASET_NAMES[spec.dataset]
-            groups.setdefault(f"{data} ({spec.profile}), {method_name(spec.method, spec.base)}", []).append(record)
+            name = f"{data_and_profile(spec)}, {method_name(spec.method, spec.base)}"
+            groups.setdefault(name, []).append(record)
     return {name: Course.of(group) for name, group in groups.items()}

@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 
 from lasem_core.common.errors import LasemError
 from lasem_core.common.statistics import t_interval
-from lasem_core.views.canvas import BEST, LASEM, RANGE, SPECIFIC, TRANSFERRED, percent, title
+from lasem_core.views.canvas import BEST, LASEM, RANGE, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.widgets.base import Explorer, dropdown, heading, set_bars, set_texts, tick_texts
+from lasem_core.views.words import plus_minus, title
 
 
 class ConfigurationPicker(Explorer):
@@ -92,4 +93,4 @@ def _spell(values: Any) -> str:
     if not values:
         return "not run"
     mean, half = t_interval(values)
-    return f"{100 * mean:.1f} %" + (f" ± {100 * half:.1f}" if np.isfinite(half) else "") + f" (n={len(values)})"
+    return plus_minus(100 * mean, 100 * half, n=len(values), unit=" %")

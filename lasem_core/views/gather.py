@@ -1,0 +1,26 @@
+"""The evidence for a figure or table: its plan, the records that are stored, and training for those that are not."""
+
+from __future__ import annotations
+
+import os
+
+from lasem_core.runs.artefacts import plan
+from lasem_core.runs.find import find, without
+from lasem_core.runs.sweep import run_sweep
+from lasem_core.views.evidence import Evidence
+from lasem_core.views.parameters import Options, open_store
+
+
+def gather(artefact: str, options: Options | None = None) -> Evidence:
+    """The evidence for `artefact`; runs that the store does not hold are trained first, unless options say no."""
+    options = options or Options()
+    specs = plan([artefact], options.profile, options.seeds or None, options.dataset or None, options.preset)
+    store = open_store(options.store)
+    found = find(specs, store, options.data or None, older=not options.train_missing)
+    missing = without(specs, found)
+    causes: list[str] = []
+    if options.train_missing and missing:
+        report = run_sweep(missing, store, options.data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
+        causes = list(dict.fromkeys(f"{spec.dataset} {spec.method}: {cause}" for spec, cause in report.failed))
+        found = find(specs, store, options.data or None)
+    return Evidence(artefact, options.profile, specs, found, causes)

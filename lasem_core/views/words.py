@@ -1,0 +1,71 @@
+"""What people read instead of the code's names, and how a number is printed: `41.3 ± 0.8 (n=3)`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+import pandas as pd
+
+from lasem_core.common.statistics import t_interval
+from lasem_core.spec.run_spec import RunSpec
+
+BASE_NAMES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN", "none": "own network"}
+DATASET_NAMES = {
+    "cifar100": "CIFAR-100",
+    "office-home": "Office-Home",
+    "stl10": "STL-10",
+    "stl10-group": "STL-10, 9 layers",
+    "caltech101": "Caltech-101",
+    "planted": "Planted tasks",
+    "digits": "Digits",
+    "folder": "Own images",
+    "office-home-incremental": "Office-Home Incremental",
+}
+METHOD_NAMES = {
+    "lasem": "LASEM",
+    "static": "transfer at all layers",
+    "brute-force": "brute force",
+    "darts": "DARTS",
+    "progressive": "ProgNN",
+    "den": "DEN",
+    "apd": "APD-Net",
+}
+UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
+NOTHING = "no records, nothing to show"
+
+
+def title(dataset: Hashable, base: Hashable = "") -> str:
+    """A panel's title from the names used in data."""
+    words = [DATASET_NAMES.get(str(dataset), str(dataset)), BASE_NAMES.get(str(base), str(base))]
+    return " · ".join(word for word in words if word)
+
+
+def method_name(method: str, base: str) -> str:
+    """`LASEM DF-CNN`; a method without a way of sharing (base `none`) by its own name."""
+    name = METHOD_NAMES.get(method, method)
+    return name if base == "none" else f"{name} {BASE_NAMES[base]}"
+
+
+def data_and_profile(spec: RunSpec) -> str:
+    """`CIFAR-100 (quick)`."""
+    return f"{DATASET_NAMES[spec.dataset]} ({spec.profile})"
+
+
+def plus_minus(mean: float, half: float, digits: int = 1, n: int | None = None, sign: str = "", unit: str = "") -> str:
+    """`41.3 ± 0.8 (n=3)`; without the interval where `half` is NaN, without n where it is None; `-` for n = 0.
+
+    Arguments: sign, `+` for differences; unit, behind the mean.
+    """
+    if n == 0:
+        return "-"
+    interval = f" ± {half:.{digits}f}" if np.isfinite(half) else ""
+    return f"{mean:{sign}.{digits}f}{unit}{interval}" + ("" if n is None else f" (n={n})")
+
+
+def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
+    """Mean, 95 % t-interval and number of `values`, those that are not finite left out; `-` where there is none."""
+    values = np.atleast_1d(np.asarray(values, dtype=float))
+    values = values[np.isfinite(values)]
+    mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
+    return plus_minus(mean, half, digits, len(values))
