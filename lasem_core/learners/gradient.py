@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.em import Batch
+from lasem_core.learners.mean_loss import MeanLoss
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
 from lasem_core.model.layers import dropout, head_logits
 from lasem_core.model.optim import RMSProp
@@ -31,6 +32,7 @@ class GradientLearner(Learner):
         self.arch = env.arch
         self.heads: dict[int, list[Tensors]] = {}
         self.current: TaskContext | None = None
+        self.mean_loss = MeanLoss(env)
 
     @abstractmethod
     def add_task(self, context: TaskContext) -> None:
@@ -63,14 +65,10 @@ class GradientLearner(Learner):
     def _open(self, context: TaskContext) -> None:
         self.current = context
         self.renew_optimizer()
-        self._start_epoch()
 
     def renew_optimizer(self) -> None:
         """A fresh optimizer state over `trainable`."""
         self.optimizer = RMSProp([t.requires_grad_(True) for t in self.trainable()], self.spec.optim)
-
-    def _start_epoch(self) -> None:
-        self.loss_sum, self.n_steps = torch.zeros((), device=self.env.device, dtype=self.env.dtype), 0
 
     def train_step(self, batch: Batch) -> None:
         features = self.features(self.current.number, batch.images)
@@ -81,13 +79,10 @@ class GradientLearner(Learner):
         gradients = torch.autograd.grad(total, self.optimizer.parameters, allow_unused=True)
         self.optimizer.step(self.regularise(gradients), batch.lr)
         self.after_step(batch.lr)
-        self.loss_sum += loss.detach()
-        self.n_steps += 1
+        self.mean_loss.add(loss)
 
     def end_epoch(self) -> EpochReport:
-        loss = float(self.loss_sum) / max(self.n_steps, 1)
-        self._start_epoch()
-        return EpochReport(loss=loss)
+        return EpochReport(loss=self.mean_loss.take())
 
     def end_task(self) -> None:
         for tensor in self.optimizer.parameters:
