@@ -25,7 +25,15 @@ from lasem_core.model.transfer import Initializer, Tensors
 
 
 class GradientLearner(Learner):
-    """A learner that follows the gradient of cross-entropy plus a penalty of its own."""
+    """A learner that follows the gradient of cross-entropy plus a penalty of its own.
+
+    Attributes:
+        knowledge: names of the attributes that, with `heads`, are its state outside an open task's training.
+        training: names of those that an open task's training goes on from, the optimizer's state excepted.
+    """
+
+    knowledge: tuple[str, ...]
+    training: tuple[str, ...] = ()
 
     def __init__(self, env: Environment):
         super().__init__(env)
@@ -97,22 +105,19 @@ class GradientLearner(Learner):
         """Initial tensors named by the run's seed and `key`."""
         return Initializer(self.spec.model, (self.spec.seed, "init", *key), self.env.device, self.env.dtype)
 
-    @abstractmethod
-    def knowledge(self) -> dict[str, Any]:
-        """The state outside an open task's training, `heads` excepted."""
-
-    def training_state(self) -> dict[str, Any]:
-        """The state of an open task's training."""
-        return {"mean_squares": self.optimizer.mean_squares}
-
     def state_dict(self) -> dict[str, Any]:
-        state = {"heads": self.heads} | self.knowledge()
-        return state | ({"training": self.training_state()} if self.current else {})
+        state = {name: getattr(self, name) for name in ("heads", *self.knowledge)}
+        if self.current is None:
+            return state
+        own = {name: getattr(self, name) for name in self.training}
+        return state | {"training": {"mean_squares": self.optimizer.mean_squares} | own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in ("heads", *self.knowledge()):
+        for name in ("heads", *self.knowledge):
             setattr(self, name, state[name])
 
     def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
+        for name in self.training:
+            setattr(self, name, training[name])
         self._open(context)
-        self.optimizer.mean_squares = training["mean_squares"]
+        self.optimizer.load(training["mean_squares"])
