@@ -16,8 +16,6 @@ is there, but never active), nothing retroactive, no pruning.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -29,6 +27,9 @@ from lasem_core.model.transfer import Tensors, specific_filters
 
 class Apd(GradientLearner):
     """Shared filters, masked and corrected by each task."""
+
+    knowledge = ("shared", "own")
+    training = ("targets",)
 
     def __init__(self, env: Environment):
         super().__init__(env)
@@ -73,8 +74,8 @@ class Apd(GradientLearner):
         mine = tensors_of([*self.shared, *self.own[number], *self.heads[number]])
         return mine + [group[name] for n in self._earlier() for group in self.own[n] for name in ("tau", "mask")]
 
-    def _open(self, context: TaskContext) -> None:
-        super()._open(context)
+    def begin_task(self, context: TaskContext) -> None:
+        super().begin_task(context)
         with torch.no_grad():  # theta* follows from what is stored: it needs no memory between tasks
             earlier, layers = self._earlier(), range(self.arch.depth)
             self.targets = [self._filters(self._stack("tau", earlier, p), p) for p in layers] if earlier else []
@@ -115,16 +116,6 @@ class Apd(GradientLearner):
             rest = [t for group in groups for name, t in group.items() if name != "tau"]
             stored[f"task{n}"] = [t for g in groups for t in _compact(g["tau"])] + rest + tensors_of(self.heads[n])
         return stored
-
-    def knowledge(self) -> dict[str, Any]:
-        return {"shared": self.shared, "own": self.own}
-
-    def training_state(self) -> dict[str, Any]:
-        return super().training_state() | {"targets": self.targets}
-
-    def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
-        super().resume_task(context, training)
-        self.targets = training["targets"]
 
 
 def _compact(tau: Tensor) -> list[Tensor]:

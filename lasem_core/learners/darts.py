@@ -26,12 +26,14 @@ from lasem_core.data.stream import Batch
 from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.descent import Adam, Sgd
+from lasem_core.learners.mean_loss import MeanLoss
 from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
 from lasem_core.model.crossing import fetch
 from lasem_core.model.layers import activate, convolve, dropout, flat
 from lasem_core.model.network import TaskNetwork
 from lasem_core.model.optim import RMSProp
 from lasem_core.spec.configs import ConfigSpace, TransferConfig, parse_groups
+from lasem_core.spec.run_spec import RunSpec
 
 
 def mixed_logits(network: TaskNetwork, images: Tensor, mixture: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
@@ -69,29 +71,16 @@ class Darts(ConfiguredLearner):
         self.current, self.searching, self.steps = context, len(configs) > 1, 0
         self.network = self._network(context.number)
         self._in_use = TransferConfig.parse("none", self.arch.depth) if self.searching else configs[0]
-        self.alphas = torch.zeros(len(self.groups), 2, device=self.env.device, dtype=self.env.dtype)
+        self.alphas = torch.zeros(len(self.groups), 2, device=self.env.device, dtype=self.env.dtype, requires_grad=True)
         fixed = torch.tensor([[not bit, bit] for bit in self.in_use.bits])
         self.fixed = fixed.to(self.env.device, self.env.dtype)  # (d, 2)
-        self.weights = self._weight_optimizer([t.requires_grad_(True) for t in self.network.parameters()])
-        self.alpha_optimizer = self._alpha_optimizer(self.alphas.requires_grad_(True))
+        parameters = [t.requires_grad_(True) for t in self.network.parameters()]
+        self.optimizers = _weight_optimizer(self.spec, parameters), _alpha_optimizer(self.spec, self.alphas)
         self._held_out: tuple[int, Tensor] | None = None
         self._start_epoch()
 
-    def _weight_optimizer(self, parameters: list[Tensor]) -> Sgd | RMSProp:
-        darts = self.spec.darts
-        if darts.weight_optimizer == "sgd":
-            return Sgd(parameters, darts.weight_momentum, darts.weight_decay)
-        return RMSProp(parameters, self.spec.optim)
-
-    def _alpha_optimizer(self, alphas: Tensor) -> Adam | RMSProp:
-        darts = self.spec.darts
-        if darts.alpha_optimizer == "adam":
-            return Adam(alphas, (darts.alpha_beta1, darts.alpha_beta2), darts.alpha_weight_decay)
-        return RMSProp([alphas], self.spec.optim)
-
     def _start_epoch(self) -> None:
-        self.loss_sum = torch.zeros((), device=self.env.device, dtype=self.env.dtype)
-        self.mixture_sum, self.n_steps = torch.zeros_like(self.fixed), 0
+        self.mean_loss, self.mixture_sum = MeanLoss(self.env), torch.zeros_like(self.fixed)
 
     def mixture(self) -> Tensor:
         """softmax(alpha) per layer, (d, 2)."""
@@ -105,19 +94,16 @@ class Darts(ConfiguredLearner):
         return F.cross_entropy(logits, batch.labels) + (0.0 if penalty is None else penalty)
 
     def train_step(self, batch: Batch) -> None:
+        of_weights, of_alphas = self.optimizers
         if self.searching:
             lr = self.spec.darts.alpha_lr if self.spec.darts.alpha_optimizer == "adam" else batch.lr
-            self.alpha_optimizer.step([self._alpha_gradient(batch)], lr)
+            of_alphas.step([self._alpha_gradient(batch)], lr)
         mixture = self.mixture().detach()
         loss = self.loss(batch, mixture, "weights")
-        self.weights.step(self._gradients(loss, self.weights.parameters), self.weight_lr(batch))
-        self.loss_sum += loss.detach()
+        of_weights.step(torch.autograd.grad(loss, of_weights.parameters, allow_unused=True), self.weight_lr(batch))
+        self.mean_loss.add(loss)
         self.mixture_sum += mixture
-        self.n_steps += 1
         self.steps += 1
-
-    def _gradients(self, loss: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-        return torch.autograd.grad(loss, tensors, allow_unused=True)
 
     def weight_lr(self, batch: Batch) -> float:
         """SGD's rate falls along a cosine over the task's steps; RMSProp takes the run's."""
@@ -130,7 +116,7 @@ class Darts(ConfiguredLearner):
 
     def _alpha_gradient(self, batch: Batch) -> Tensor:
         valid = self._held_out_batch(batch) if self._holds_out else batch
-        return self._gradients(self.loss(valid, self.mixture(), "alphas"), [self.alphas])[0]
+        return torch.autograd.grad(self.loss(valid, self.mixture(), "alphas"), self.alphas)[0]
 
     @property
     def _holds_out(self) -> bool:
@@ -162,8 +148,8 @@ class Darts(ConfiguredLearner):
         return index[keyed_random.permutation(key, len(index), self.env.device)]
 
     def end_epoch(self) -> EpochReport:
-        n, alphas = max(self.n_steps, 1), self.alphas.detach()[self.group_of]
-        loss, own, shared, shares = fetch([self.loss_sum[None], *alphas.unbind(1), self.mixture_sum[:, 1] / n])
+        n, alphas = max(self.mean_loss.n_steps, 1), self.alphas.detach()[self.group_of]
+        loss, own, shared, shares = fetch([self.mean_loss.total[None], *alphas.unbind(1), self.mixture_sum[:, 1] / n])
         if self.searching:
             self._in_use = TransferConfig(tuple(s > o for o, s in zip(own, shared, strict=True)))
         report = EpochReport(loss[0] / n, str(self.in_use), shares)
@@ -184,23 +170,29 @@ class Darts(ConfiguredLearner):
         report.weights = [(None, masses)]
 
     def _training_state(self) -> dict[str, Any]:
-        optimizers = [o.mean_squares if isinstance(o, RMSProp) else o.state() for o in self._optimizers]
-        return {"before": self.before, "alphas": self.alphas, "optimizers": optimizers,
+        return {"before": self.before, "alphas": self.alphas, "optimizers": [o.state() for o in self.optimizers],
                 "in_use": str(self.in_use), "steps": self.steps}  # fmt: skip
-
-    @property
-    def _optimizers(self) -> tuple[Sgd | RMSProp, Adam | RMSProp]:
-        return self.weights, self.alpha_optimizer
 
     def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
         chosen = self.chosen.get(context.number)
         self._train_with(context, (chosen,) if chosen else self.space.configs, self._certain())
         with torch.no_grad():
             self.alphas.copy_(training["alphas"])
-        for optimizer, state in zip(self._optimizers, training["optimizers"], strict=True):
-            if isinstance(optimizer, RMSProp):
-                optimizer.mean_squares = state
-            else:
-                optimizer.load(state)
+        for optimizer, state in zip(self.optimizers, training["optimizers"], strict=True):
+            optimizer.load(state)
         self.before, self.steps = training["before"], training["steps"]
         self._in_use = TransferConfig.parse(training["in_use"], self.arch.depth)
+
+
+def _weight_optimizer(spec: RunSpec, parameters: list[Tensor]) -> Sgd | RMSProp:
+    darts = spec.darts
+    if darts.weight_optimizer == "sgd":
+        return Sgd(parameters, darts.weight_momentum, darts.weight_decay)
+    return RMSProp(parameters, spec.optim)
+
+
+def _alpha_optimizer(spec: RunSpec, alphas: Tensor) -> Adam | RMSProp:
+    darts = spec.darts
+    if darts.alpha_optimizer == "adam":
+        return Adam(alphas, (darts.alpha_beta1, darts.alpha_beta2), darts.alpha_weight_decay)
+    return RMSProp([alphas], spec.optim)

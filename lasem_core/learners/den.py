@@ -32,7 +32,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +54,9 @@ class Den(GradientLearner):
         layers: weight (N_l, N_{l-1}, k, k) and bias (N_l,) of all units so far.
         sizes: per finished task its units per layer, the time stamp.
     """
+
+    knowledge = ("layers", "sizes")
+    training = ("phase", "epoch", "reached", "before", "n_split", "fit_loss")
 
     def __init__(self, env: Environment):
         super().__init__(env)
@@ -214,17 +216,3 @@ class Den(GradientLearner):
 
     def stored_tensors(self) -> dict[str, list[Tensor]]:
         return {"shared": tensors_of(self.layers)} | {f"task{n}": tensors_of(h) for n, h in self.heads.items()}
-
-    def knowledge(self) -> dict[str, Any]:
-        return {"layers": self.layers, "sizes": self.sizes}
-
-    def training_state(self) -> dict[str, Any]:
-        own = {"phase": self.phase, "epoch": self.epoch, "reached": self.reached, "before": self.before}
-        own |= {"n_split": self.n_split, "fit_loss": self.fit_loss}
-        return super().training_state() | own
-
-    def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
-        self.phase, self.epoch = training["phase"], training["epoch"]
-        self.reached, self.before = training["reached"], training["before"]
-        self.n_split, self.fit_loss = training["n_split"], training["fit_loss"]
-        super().resume_task(context, training)

@@ -6,32 +6,28 @@ The numbers are those of `static` with configuration `all` and hard parameter sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from lasem_core.data.stream import Batch
-from lasem_core.em import Prior, expected_loss
-from lasem_core.learners.protocol import EpochReport, TaskContext
+from lasem_core.em import expected_loss
+from lasem_core.learners.mean_loss import MeanLoss
+from lasem_core.learners.protocol import Environment, EpochReport
 from lasem_core.learners.static import Static
 from lasem_core.model.layers import tensors_of
 from lasem_core.model.network import TaskNetwork
-from lasem_core.spec.configs import ConfigSpace, TransferConfig
+from lasem_core.spec.configs import ConfigSpace
 
 
 class FineTune(Static):
     """Every layer is transferred and nothing protects what earlier tasks need."""
 
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        self.mean_loss = MeanLoss(env)
+
     def search_space(self) -> ConfigSpace:
         return self._only("all")
-
-    def _train_with(self, context: TaskContext, configs: Sequence[TransferConfig], prior: Prior) -> None:
-        super()._train_with(context, configs, prior)
-        self._start_epoch()
-
-    def _start_epoch(self) -> None:
-        self.loss_sum, self.n_steps = torch.zeros((), device=self.env.device, dtype=self.env.dtype), 0
 
     def sample(self, batch: Batch) -> tuple[TaskNetwork, Batch]:
         """The network a step trains and what it is shown."""
@@ -47,13 +43,10 @@ class FineTune(Static):
         loss = expected_loss(network, self.trie, features, self.prior.probabilities(), batch, 0)
         gradients = torch.autograd.grad(loss, self.optimizer.parameters, allow_unused=True)
         self.optimizer.step(self.regularise(list(gradients)), batch.lr)
-        self.loss_sum += loss.detach()
-        self.n_steps += 1
+        self.mean_loss.add(loss)
 
     def end_epoch(self) -> EpochReport:
-        report = EpochReport(loss=float(self.loss_sum) / max(self.n_steps, 1))
-        self._start_epoch()
-        return report
+        return EpochReport(loss=self.mean_loss.take())
 
     def shared_tensors(self) -> list[Tensor]:
         """The convolutions all tasks share."""

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lasem_core.data.stream import Batch
+from lasem_core.learners.mean_loss import MeanLoss
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
 from lasem_core.model.layers import dropout, head_logits
 from lasem_core.model.optim import RMSProp
@@ -24,13 +25,22 @@ from lasem_core.model.transfer import Initializer, Tensors
 
 
 class GradientLearner(Learner):
-    """A learner that follows the gradient of cross-entropy plus a penalty of its own."""
+    """A learner that follows the gradient of cross-entropy plus a penalty of its own.
+
+    Attributes:
+        knowledge: names of the attributes that, with `heads`, are its state outside an open task's training.
+        training: names of those that an open task's training goes on from, the optimizer's state excepted.
+    """
+
+    knowledge: tuple[str, ...]
+    training: tuple[str, ...] = ()
 
     def __init__(self, env: Environment):
         super().__init__(env)
         self.arch = env.arch
         self.heads: dict[int, list[Tensors]] = {}
         self.current: TaskContext | None = None
+        self.mean_loss = MeanLoss(env)
 
     @abstractmethod
     def add_task(self, context: TaskContext) -> None:
@@ -63,14 +73,10 @@ class GradientLearner(Learner):
     def _open(self, context: TaskContext) -> None:
         self.current = context
         self.renew_optimizer()
-        self._start_epoch()
 
     def renew_optimizer(self) -> None:
         """A fresh optimizer state over `trainable`."""
         self.optimizer = RMSProp([t.requires_grad_(True) for t in self.trainable()], self.spec.optim)
-
-    def _start_epoch(self) -> None:
-        self.loss_sum, self.n_steps = torch.zeros((), device=self.env.device, dtype=self.env.dtype), 0
 
     def train_step(self, batch: Batch) -> None:
         features = self.features(self.current.number, batch.images)
@@ -81,13 +87,10 @@ class GradientLearner(Learner):
         gradients = torch.autograd.grad(total, self.optimizer.parameters, allow_unused=True)
         self.optimizer.step(self.regularise(gradients), batch.lr)
         self.after_step(batch.lr)
-        self.loss_sum += loss.detach()
-        self.n_steps += 1
+        self.mean_loss.add(loss)
 
     def end_epoch(self) -> EpochReport:
-        loss = float(self.loss_sum) / max(self.n_steps, 1)
-        self._start_epoch()
-        return EpochReport(loss=loss)
+        return EpochReport(loss=self.mean_loss.take())
 
     def end_task(self) -> None:
         for tensor in self.optimizer.parameters:
@@ -102,22 +105,19 @@ class GradientLearner(Learner):
         """Initial tensors named by the run's seed and `key`."""
         return Initializer(self.spec.model, (self.spec.seed, "init", *key), self.env.device, self.env.dtype)
 
-    @abstractmethod
-    def knowledge(self) -> dict[str, Any]:
-        """The state outside an open task's training, `heads` excepted."""
-
-    def training_state(self) -> dict[str, Any]:
-        """The state of an open task's training."""
-        return {"mean_squares": self.optimizer.mean_squares}
-
     def state_dict(self) -> dict[str, Any]:
-        state = {"heads": self.heads} | self.knowledge()
-        return state | ({"training": self.training_state()} if self.current else {})
+        state = {name: getattr(self, name) for name in ("heads", *self.knowledge)}
+        if self.current is None:
+            return state
+        own = {name: getattr(self, name) for name in self.training}
+        return state | {"training": {"mean_squares": self.optimizer.mean_squares} | own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in ("heads", *self.knowledge()):
+        for name in ("heads", *self.knowledge):
             setattr(self, name, state[name])
 
     def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
+        for name in self.training:
+            setattr(self, name, training[name])
         self._open(context)
-        self.optimizer.mean_squares = training["mean_squares"]
+        self.optimizer.load(training["mean_squares"])

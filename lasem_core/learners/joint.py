@@ -31,14 +31,11 @@ class Joint(FineTune):
         self.optimizer = RMSProp([t.requires_grad_(True) for t in self.shared_tensors() + own], self.spec.optim)
 
     def sample(self, batch: Batch) -> tuple[TaskNetwork, Batch]:
-        number = self._draw_task(batch)
-        return (
-            (self.network, batch) if number == self.current.number else (self._network(number), self._of(number, batch))
-        )
-
-    def _draw_task(self, batch: Batch) -> int:
         seen = list(self.tasks)
-        return seen[keyed_random.key("joint task", *batch.key) % len(seen)]
+        number = seen[keyed_random.key("joint task", *batch.key) % len(seen)]
+        if number == self.current.number:
+            return self.network, batch
+        return self._network(number), self._of(number, batch)
 
     def _of(self, number: int, batch: Batch) -> Batch:
         """As many images of another seen task, drawn with replacement."""

@@ -12,8 +12,6 @@ that is visited again trains its own column on; the columns made after it then s
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -28,6 +26,8 @@ Laterals = list[dict[int, Tensors]]  # per layer, by the earlier task's number
 
 class Progressive(GradientLearner):
     """A column per task, each with lateral connections from those before it."""
+
+    knowledge = ("columns", "laterals")
 
     def __init__(self, env: Environment):
         super().__init__(env)
@@ -84,9 +84,6 @@ class Progressive(GradientLearner):
 
     def stored_tensors(self) -> dict[str, list[Tensor]]:
         return {"shared": []} | {f"task{n}": tensors_of(self._column(n)) for n in self.columns}
-
-    def knowledge(self) -> dict[str, Any]:
-        return {"columns": self.columns, "laterals": self.laterals}
 
 
 def _reduced(h: Tensor, lateral: Tensors) -> Tensor:
