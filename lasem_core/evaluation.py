@@ -1,4 +1,4 @@
-"""Test-time accuracy, and the rule that says when it is worth computing."""
+"""Accuracy of a learner on one split of one task."""
 
 from __future__ import annotations
 
