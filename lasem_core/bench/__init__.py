@@ -1,5 +1,5 @@
 """What LASEM costs on this machine: one step (`steps`, beside its `rooflines`), its `parts`, a whole task
-(`whole_run`), and the `tables` that docs/speed.md makes of the measurements.
+(`whole_run`), and the `tables` of docs/speed.md.
 
 Must not know views or the command line.
 """

@@ -1,4 +1,4 @@
-"""The least a step can cost: its convolutions, called bare."""
+"""The least a step can cost: its convolutions alone."""
 
 from __future__ import annotations
 

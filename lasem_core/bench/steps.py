@@ -1,10 +1,10 @@
-"""What a training step costs, beside the bare convolutions it is made of (`lasem bench`).
+"""What a training step costs, beside the convolutions alone (`lasem bench`).
 
 Per base and setting, medians of interleaved rounds in one process, in milliseconds: the static step (transfer
 everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
-alone, the rooflines: the same convolutions forward and backward, called bare (with their Gflop), and what a static
-step does besides them, part by part. Peak memory (MiB) of the exact step is read in a process of its own. Only
-ratios within one call mean anything; a busy machine shows in `spread`.
+alone, the rooflines (the same convolutions alone, forward and backward, with their Gflop), and what a static step
+does besides them, part by part. Peak memory (MiB) of the exact step is measured in a process of its own. Only
+ratios within one call are meaningful; `spread` shows whether the machine was busy.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a whole task costs under LASEM beside transfer at all layers (`lasem bench --epochs N`).
 
 Both train the first real task of profile `paper`, in turns, so that a busy machine touches both alike; LASEM prunes
-by `refreshed` with the default window. Training only: evaluation follows the same schedule in both. Processor time, so
-that waiting for others does not count. A static epoch costs the same from first to last: one in `STATIC_EVERY` is
-trained, and stands for its neighbours.
+by `refreshed` with the default window. Only training is timed: evaluation follows the same schedule in both. Times are
+processor time, so that waiting for other processes does not count. Every static epoch costs the same, so only one in
+`STATIC_EVERY` is trained and stands for its neighbours.
 """
 
 from __future__ import annotations

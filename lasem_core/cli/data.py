@@ -1,4 +1,4 @@
-"""`lasem data`: which data sets are there, what their tasks look like, how to get them."""
+"""`lasem data`: which data sets are available, what their tasks contain, how to prepare them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lasem reproduce`: everything from nothing, or what is missing of it."""
+"""`lasem reproduce`: train, execute and report everything, or what is missing of it."""
 
 from __future__ import annotations
 

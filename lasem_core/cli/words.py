@@ -1,4 +1,4 @@
-"""Words that several commands take, read in one place."""
+"""Options that several commands share, read in one place."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def one_line_errors(action: str, path: Path) -> Iterator[None]:
 
 
 def require_writable(folder: Path) -> None:
-    """Make `folder` and try to write there; LasemError now rather than after hours of work."""
+    """Make `folder` and try to write there; raises LasemError now rather than after hours of work."""
     probe = folder / f".{uuid.uuid4().hex}"
     with one_line_errors("write", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove what processes of this machine that were killed while `replacing` left beside `path`."""
+    """Remove the files that processes of this machine left beside `path` when they were killed while `replacing`."""
     for left in path.parent.glob(f".{escape(path.name)}-{escape(gethostname())}-*-*"):
         pid = left.name.rsplit("-", 2)[1]
         # of our number, before we begin: an earlier process had it

@@ -2,7 +2,7 @@
 
 
 class LasemError(Exception):
-    """A mistake the user can mend: one line that names the wrong value and the fix (exit status 2)."""
+    """A mistake the user can correct: one line that names the wrong value and the fix (exit status 2)."""
 
     def _render_traceback_(self) -> list[str]:
         """What Jupyter and papermill show in place of a traceback."""
@@ -10,4 +10,4 @@ class LasemError(Exception):
 
 
 class Diverged(LasemError):
-    """Training has left the finite numbers; nothing of the run is worth going on from."""
+    """Training has produced numbers that are not finite; the run cannot continue from here."""

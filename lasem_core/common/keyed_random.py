@@ -2,7 +2,7 @@
 
 Nothing in a run depends on how many numbers were drawn before: the dropout mask of a configuration is the
 same whether 1 or 512 configurations are evaluated beside it, a resumed run needs no generator state, and
-each image keeps its one noise whatever the batch. Integer arithmetic on tensors only, so it runs on any
+each image keeps its own noise whatever the batch. Integer arithmetic on tensors only, so it runs on any
 device, gives the same bits there, and never synchronises with the host.
 """
 

@@ -68,7 +68,7 @@ def tost(differences: Sequence[float], margin: float) -> Equivalence:
 
 
 def _p_value(mean: float, error: float, n: int, margin: float) -> float:
-    """The one-sided test nearer to its border decides."""
+    """The larger of the two one-sided p-values: that of the nearer margin."""
     room = margin - abs(mean)
     if error == 0:
         return 0.0 if room > 0 else 1.0

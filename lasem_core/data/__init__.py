@@ -61,7 +61,7 @@ def image_shape(spec: RunSpec, root: Path | str | None = None) -> tuple[int, int
 
 
 def notes(spec: RunSpec, root: Path | str | None = None) -> tuple[str, ...]:
-    """What the user should know about the data at hand, e.g. files that could not be read; often nothing."""
+    """What the user should know about these data, e.g. files that could not be read; often empty."""
     found = getattr(_module(spec), "notes", None)
     with one_line_reading():
         return found(spec, Path(root) if root else None) if found else ()

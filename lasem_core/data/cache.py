@@ -1,4 +1,4 @@
-"""Where what can be made again is kept: never beside the user's data."""
+"""The cache folder for files that can be made again; never beside the user's data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def user_cache() -> Path | None:
 
 
 def writable_cache() -> Path:
-    """`user_cache`, made if missing; where it cannot be written, a folder that goes with this process."""
+    """`user_cache`, made if missing; if it cannot be written, a temporary folder for the life of this process."""
     own = user_cache()
     with contextlib.suppress(OSError):
         if own is not None:
@@ -41,5 +41,5 @@ def _temporary() -> Path:
     except OSError as error:
         raise LasemError(f"no folder for temporary files ({error.strerror or error}); {advice}") from None
     atexit.register(shutil.rmtree, made, ignore_errors=True)
-    logging.getLogger(__name__).warning("no cache folder: every process reads the images anew; %s", advice)
+    logging.getLogger(__name__).warning("no cache folder: every process reads the images again; %s", advice)
     return made

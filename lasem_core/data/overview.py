@@ -1,4 +1,4 @@
-"""Looking at data: which data sets are there, what a stream holds, a contact sheet per task."""
+"""Overviews of the data: which data sets are available, what a stream holds, a contact sheet per task."""
 
 from __future__ import annotations
 

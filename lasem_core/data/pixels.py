@@ -1,7 +1,7 @@
 """From stored uint8 pixels to what a network sees, batch by batch: range, fixed noise, channel order, statistics.
 
 Twenty STL-10 tasks as float copies would take 6 GB; as one uint8 pool and a `Pixels` per split they take 0.4 GB.
-The noise is a pure function of (key, image), so every image keeps its one noise whatever the batch.
+The noise is a pure function of (key, image), so every image keeps its own noise whatever the batch.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _glyphs(k: int, n: int) -> Tensor:
 
 
 def _appearance(trial: int | str, task: int) -> Appearance:
-    """Neighbouring tasks never look at the same channel; after three tasks the sign changes."""
+    """Neighbouring tasks never use the same channel; after three tasks the sign changes."""
     first = permutation(key(trial, "planted channel"), 3)[0].item()
     angle, length = uniform(key(trial, "planted texture", task), torch.zeros(1, dtype=torch.int64), 2)[0].tolist()
     angles = torch.tensor([angle, angle + 0.5]) * math.pi  # figure and ground stand at right angles

@@ -1,4 +1,4 @@
-"""What every loader needs: how many images of a class go where, which ones, in which order tasks come."""
+"""What every loader needs: how many images of a class each split gets, which ones, and the order of the tasks."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def draw_train_valid(spec: RunSpec, n: int, per_class: int, *where: object) -> t
     """Which of a class's `n` images this trial trains and validates on.
 
     One order of the class is cut into blocks and trial s takes block s, so that trials are disjoint as long as
-    the images suffice; after the last block the class is shuffled anew.
+    the images suffice; after the last block the class is shuffled again.
 
     Arguments:
         n: images of the class at hand.
@@ -80,7 +80,7 @@ def split_class(spec: RunSpec, n: int, *where: object) -> tuple[Tensor, Tensor, 
     """Training, validation and test positions of a class without an official test split.
 
     int(0.6 n) / int(0.1 n) / int(0.3 n) on Office-Home (paper, Appendix A), of which `fraction` keeps a part of the
-    first two; every trial draws anew, the test images too (released code).
+    first two; every trial draws again, the test images too (released code).
     """
     stream = spec.stream
     share = 1 - stream.valid_fraction - stream.test_fraction
@@ -104,7 +104,7 @@ def _whole(value: float) -> int:
 def standardise(train: Tensor, valid: Tensor, test: Tensor, statistics: str) -> tuple[Tensor, Tensor, Tensor]:
     """(x - mean) / max(std, 1/sqrt(values)) per channel of float images (N, C, H, W).
 
-    `statistics`: "train" uses the training split's for all three (no look at the test set), "split" each
+    `statistics`: "train" uses the training split's for all three (the test set has no influence), "split" each
     split's own (released code), "none" leaves the images as they are.
     """
     if statistics == "none":

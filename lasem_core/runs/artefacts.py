@@ -1,6 +1,6 @@
 """Which runs each figure and table of the paper is a view of.
 
-A declaration says it as the paper does: methods, bases, data sets, configurations. `plan` expands it for a
+A declaration lists methods, bases, data sets and configurations, as the paper does. `plan` expands it for a
 profile and a set of seeds; artefacts that need the same run share it.
 """
 
@@ -31,9 +31,9 @@ class Runs:
 
     Attributes:
         first_seed_only: for costs and demonstrations, which need no interval.
-        pinned: the data set is the point: no other may take its place.
-        at_quick: settings for profile quick alone, whose own schedule would take days here.
-        profile, seeds: the point as well, whatever a plan asks for.
+        pinned: the family is about this data set: no other may take its place.
+        at_quick: settings for profile quick only, whose own schedule would take days here.
+        profile, seeds: fixed for this family, whatever a plan asks for.
     """
 
     method: str
@@ -58,7 +58,7 @@ def _em(**switches: Any) -> dict[str, Any]:
 
 
 def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: Any) -> Runs:
-    """Three tasks of every relatedness: the fourth would look at the first one's channel again."""
+    """Three tasks of every relatedness: the fourth would use the first one's channel again."""
     streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
     settings = tuple({"stream": stream} | choices for stream in streams)
     return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
@@ -82,7 +82,7 @@ def _paired(method: str, *settings: Mapping[str, Any], configs: tuple[str | None
 
 
 def _whole_task(dataset: str, base: str) -> Runs:
-    """As many epochs as Table 2 has, for what pruning evaluates in the course of a task."""
+    """One task with as many epochs as Table 2 has, to see what pruning evaluates during a task."""
     scale = _scale(1, 500) | _em(prune="refreshed")
     return Runs("lasem", (dataset,), (base,), first_seed_only=True, at_quick=scale)
 
@@ -187,7 +187,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
 
 
 def _on_cifar(family: Runs, profile: str, seeds: Iterable[int]) -> Runs:
-    """`family` on CIFAR-100, in place of a data set of which nobody here has the images."""
+    """`family` on CIFAR-100, in place of a data set whose images are not available here."""
     return replace(family, datasets=("cifar100",), profile=profile, seeds=tuple(seeds))
 
 

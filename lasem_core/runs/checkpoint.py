@@ -1,4 +1,4 @@
-"""Where an unfinished run continues: one file per run, replaced in one step, verified when read."""
+"""The checkpoint of an unfinished run: one file per run, replaced in one step, verified when read."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SECONDS_TO_CONNECT = 20
 
 
 class Backend(DaskDistributedBackend):
-    """joblib's Dask engine, which waits for ever for a task that Dask has given up; this one reports it."""
+    """joblib's Dask engine waits for ever for a task that Dask has given up; this one reports it."""
 
     def submit(self, func: Callable[..., Any], callback: Callable[[Any], None] | None = None) -> Future:
         """Hand a task over; `callback` gets its result, or the exception that stands for it."""

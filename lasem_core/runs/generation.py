@@ -1,4 +1,4 @@
-"""The generation of the numbers this code produces."""
+"""The generation of the code, which changes whenever the numbers that it produces change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Spec = Mapping[str, Any]  # a RunSpec as `model_dump` gives it
 
 
 class Change(NamedTuple):
-    """Something that gave existing specifications other numbers: what it was, and which ones it touched."""
+    """A change of the code that gave existing specifications other numbers: what it was, and which ones it touched."""
 
     what: str
     touches: Callable[[Spec], bool]
@@ -26,11 +26,11 @@ def _out_of_turn(spec: Spec) -> bool:
 
 CHANGES = (
     Change(
-        "filters of TF and DF-CNN are plain matrix products, which round otherwise than the einsum before them",
+        "filters of TF and DF-CNN are plain matrix products, which round differently from the einsum used before",
         lambda spec: spec["base"] in ("tf", "df-cnn"),
     ),
     Change(
-        "the M-step of a full evaluation takes the kept configurations, as all others of the window do",
+        "the M-step of a full evaluation takes only the kept configurations, as in the rest of the window",
         lambda spec: spec["em"]["prune"] == "refreshed",
     ),
     Change(

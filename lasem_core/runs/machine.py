@@ -1,4 +1,4 @@
-"""On what machine a run was made, and whether it had the machine to itself."""
+"""Which machine a run was made on, and whether anything else ran there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def processor() -> str:
 
 
 class Watch:
-    """From its making on, how much of the machine went to other processes than this one.
+    """Measures, from its creation on, how much of the machine other processes used.
 
     A run that continues from a checkpoint is watched from there on; so is what its seconds are judged by.
     """
@@ -42,7 +42,7 @@ class Watch:
 
 
 def is_quiet(measured: dict[str, Any]) -> bool:
-    """Whether the seconds of a record say anything: its machine did nothing else; older records cannot tell."""
+    """Whether the seconds of a record can be trusted: its machine did nothing else. Older records do not say."""
     others = measured.get("other_cores")
     return others is not None and others <= QUIET
 

@@ -1,4 +1,4 @@
-"""Trainings inside one run that do not depend on each other, on processes of this machine."""
+"""Independent trainings inside one run, spread over processes of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The most memory one run has held, in a process that may have had other runs before."""
+"""The peak memory of one run, in a process that may have trained other runs before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROC = Path("/proc/self")
 
 
 def restart() -> None:
-    """Let the peak begin anew at what the process holds now.
+    """Start the peak again from what the process holds now.
 
     What the allocator keeps of an earlier run goes back to the system first. Where Linux does not permit the rest,
     the peak stays the one since the process started.

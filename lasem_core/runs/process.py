@@ -1,4 +1,4 @@
-"""How this process computes while a run trains: its threads, its memory, its smallest numbers."""
+"""Settings of this process while a run trains: threads, memory, arithmetic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def settings(spec: RunSpec) -> Iterator[None]:
 
 @contextlib.contextmanager
 def arithmetic() -> Iterator[None]:
-    """What numbers a run computes with: no denormal ones, and float32 is not rounded to TF32."""
+    """The arithmetic of a run: no denormal numbers, and float32 is not rounded to TF32."""
     with no_denormals(), no_tf32():
         yield
 

@@ -1,4 +1,4 @@
-"""Who watches a run: a bar where somebody looks at a terminal or a notebook, log lines elsewhere."""
+"""Progress of a run: a bar in a terminal or a notebook, log lines elsewhere."""
 
 from __future__ import annotations
 

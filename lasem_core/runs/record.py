@@ -1,4 +1,4 @@
-"""What is kept of a finished run: an identical part, which a repetition gives bit for bit, and a measured part."""
+"""A finished run: reproducible results (bit-identical on rerun) and measurements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunRecord:
         posterior: position, task, epoch, step, config, mass (float16).
         accuracy: position, task, when, test_accuracy.
         path: its folder, None before it is stored.
-        stale: made by an older generation of the code, see `version.CHANGES`.
+        stale: made by an older generation of the code, see `generation.CHANGES`.
     """
 
     run_id: str

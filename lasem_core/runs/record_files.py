@@ -32,7 +32,7 @@ class Damaged(Exception):
 
 
 class _Outline(BaseModel):
-    """A part of record.json of which only the named keys are looked at without a RunSpec."""
+    """A part of record.json that needs no RunSpec to be read: only the named keys are checked."""
 
     model_config = ConfigDict(strict=True)
 

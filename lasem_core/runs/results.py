@@ -153,7 +153,7 @@ def memory(learner: Learner) -> dict[str, int]:
 
 
 def measured(life: Lifetime, machine: dict[str, Any]) -> dict[str, Any]:
-    """What a repetition changes: seconds, peak memory, library versions, and the `machine` (`machine.Watch`)."""
+    """What differs from run to run: seconds, peak memory, library versions, and the `machine` (`machine.Watch`)."""
     return {
         "train_seconds": sum(visit.train_seconds for visit in life.visits),
         "eval_seconds": sum(visit.eval_seconds for visit in life.visits) + life.eval_seconds,

@@ -1,4 +1,4 @@
-"""The two functions everything else is made of: `train` a specification, `load_learner` of a record."""
+"""The two main functions: `train` a specification, `load_learner` of a record."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def train(
         progress: who watches; None: a bar or log lines.
         jobs: trainings at a time where a method has several that do not depend on each other (brute force).
 
-    Raises LasemError for what the user can mend (no data, no such device, an unwritable store).
+    Raises LasemError for what the user can correct (no data, no such device, an unwritable store).
     """
     device, run_id = resolve_device(spec), run_id_of(spec, data)
     if store is not None and (record := store.get(run_id)) is not None and not record.stale:

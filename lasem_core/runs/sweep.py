@@ -1,4 +1,4 @@
-"""Many runs: what is stored is skipped, the rest goes through joblib, what fails is listed at the end.
+"""Many runs: stored ones are skipped, the rest is trained through joblib, failures are listed at the end.
 
 run_sweep
 └── _outcomes ── joblib.Parallel over _run_one, on loky or Dask
@@ -66,7 +66,7 @@ def run_sweep(
         scheduler: address of a Dask scheduler; None: a cluster of `jobs` processes on this machine.
         progress: show a bar on stderr.
 
-    A failing run is reported and disturbs no other; raises LasemError only where nothing can run at all.
+    A failing run is reported and does not affect the others; raises LasemError only where nothing can run at all.
     """
     store = RunStore(store.root.resolve())
     data = Path(data).resolve() if data else None

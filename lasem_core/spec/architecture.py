@@ -47,7 +47,7 @@ class Architecture:
         """Lay out `model` on images of shape (C, H, W).
 
         Raises LasemError where a kernel is even (SAME padding would be lopsided, DF-CNN impossible), or where a
-        kernel or a pool finds nothing of the image any more.
+        kernel or a pool is larger than what is left of the image.
         """
         channels, *size = image_shape
         layers: list[ConvLayer] = []

@@ -1,4 +1,4 @@
-"""A run in words: its title, and the command that repeats it."""
+"""A run's title, and the command that repeats it."""
 
 from __future__ import annotations
 

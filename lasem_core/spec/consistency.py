@@ -1,4 +1,4 @@
-"""What in a specification does not fit together, each said with the way out (ValueError; pydantic passes it on)."""
+"""Settings that do not fit together; each error names the fix (ValueError, which pydantic passes on)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_PLANTED_CLASSES = 2000  # a megabyte of images each
 
 
 def check_consistency(spec: RunSpec) -> None:
-    """Raise ValueError for the first of these that does not hold."""
+    """Raise ValueError for the first check that fails."""
     for check in (_base, _config, _groups, _order, _planted, _pruning, _search, _fixed_mass, _tie):
         check(spec)
 

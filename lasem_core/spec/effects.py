@@ -1,6 +1,7 @@
-"""Which settings act where: one that changes a run's id, but none of its numbers, is refused.
+"""Which settings have an effect where: one that changes a run's id but none of its numbers is refused.
 
-What data set, preset or profile give is accepted everywhere: the tables of `presets.py` do not ask who reads it.
+Values that come from the data set, preset or profile are always accepted, since the tables of `presets.py` do not know
+which method reads them.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ CHOICES = ("dataset", "method", "base", "preset", "profile")
 
 
 def check_effects(spec: RunSpec) -> None:
-    """Raise ValueError for a setting that nobody reads and that is not what `presets.py` gives."""
+    """Raise ValueError for a setting that the run does not read and that differs from what `presets.py` gives."""
     usual = _usual(type(spec), *(getattr(spec, choice) for choice in CHOICES))
     for names, decides, values in READERS:
         here = attrgetter(decides)(spec)

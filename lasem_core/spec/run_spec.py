@@ -1,8 +1,8 @@
-"""What a run is: frozen, validated, hashable specifications (no torch here).
+"""Frozen, validated, hashable specifications of runs.
 
-`RunSpec(dataset=..., method=..., ...)` fills what is not given from three independent tables
-(`presets.py`): the data set's facts, the preset's algorithm switches, the profile's scale. What is
-given explicitly always wins. `docs/implementation-details.md` lists where each switch acts.
+`RunSpec(dataset=..., method=..., ...)` takes what is not given from three independent tables
+(`presets.py`): the data set's facts, the preset's algorithm switches, the profile's scale. Explicit
+settings always win. `docs/implementation-details.md` lists where each switch acts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How large a network would be, before anything of it is made."""
+"""How large a network would be, computed before it is made."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Explorer:
         return self.controls[name].value
 
     def lay_out(self) -> None:
-        """Make axes and artists anew."""
+        """Make axes and artists again."""
         with canvas.style():
             self.figure = Figure(self.size, dpi=DPI)
             self.moving = list(self._build(self.figure))
