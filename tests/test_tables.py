@@ -160,16 +160,31 @@ def test_readme_table_of_an_empty_store_names_the_paper(tmp_path):
     assert "24.7 ± 0.6" in table
 
 
+QUICK = {"dataset": "cifar100", "profile": "quick"}
+PRUNED = QUICK | {"em": {"prune": "refreshed"}}
+
+
 def test_readme_table_leaves_other_experiments_out(tmp_path):
-    store, quick = RunStore(tmp_path), {"dataset": "cifar100", "profile": "quick"}
-    store.put(record("planned", 0.4, **quick))
-    others = {"epochs": {"schedule": {"epochs": 40}}, "tasks": {"stream": {"n_tasks": 3}}}
-    others |= {"pruned": {"em": {"prune": "refreshed"}}, "threads": {"threads": 2}}
+    store = RunStore(tmp_path)
+    store.put(record("planned", 0.4, **PRUNED))
+    others = {"epochs": {"schedule": {"epochs": 40}}, "tasks": {"stream": {"n_tasks": 3}}, "threads": {"threads": 2}}
+    others |= {"window": {"em": {"prune": "refreshed", "prune_every": 20}}, "exact": {"em": {}}}
     for number, (name, switches) in enumerate(others.items(), start=1):
-        store.put(record(name, 0.9, seed=number, **quick, **switches))
+        store.put(record(name, 0.9, seed=number, **PRUNED | switches))
     assert "| LASEM, HPS | 40.0 (n=1) |" in tables.readme_table(store)
-    store.put(record("again", 0.4, seed=1, **quick))
+    store.put(record("again", 0.4, seed=4, **PRUNED))
     assert "| LASEM, HPS | 40.0 ± 0.0 (n=2) |" in tables.readme_table(store)
+
+
+def test_readme_table_says_where_only_exact_runs_are_stored(tmp_path):
+    store = RunStore(tmp_path)
+    store.put(record("exact", 0.3, **QUICK))
+    store.put(record("static", 0.2, method="static", config="all", **QUICK))
+    table = tables.readme_table(store)
+    assert "| LASEM, HPS (exact EM) | 30.0 (n=1) |" in table
+    assert "| transfer at all layers, HPS | 20.0 (n=1) |" in table
+    store.put(record("pruned", 0.4, seed=1, **PRUNED))
+    assert "| LASEM, HPS | 40.0 (n=1) |" in tables.readme_table(store)
 
 
 def test_choices_as_text():

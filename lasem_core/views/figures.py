@@ -13,17 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lasem_core.views import canvas, verdicts
-from lasem_core.views.canvas import (
-    ALL,
-    BEST,
-    COLOURS,
-    LASEM,
-    RANGE,
-    SPECIFIC,
-    TRANSFERRED,
-    interval,
-    percent,
-)
+from lasem_core.views.canvas import ALL, BEST, COLOURS, LASEM, RANGE, SPECIFIC, TRANSFERRED, interval, percent
 from lasem_core.views.evidence import Evidence, label, layer_frequency
 from lasem_core.views.words import BASE_NAMES, method_name, title
 

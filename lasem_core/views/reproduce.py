@@ -22,9 +22,10 @@ from nbformat import NotebookNode
 
 from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.artefacts import ARTEFACTS, plan
+from lasem_core.runs.artefacts import ARTEFACTS
 from lasem_core.runs.find import find
 from lasem_core.runs.record import canonical
+from lasem_core.views.gather import planned
 from lasem_core.views.parameters import Options, in_repository, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -102,9 +103,7 @@ def _train(names: Sequence[str], options: Options, jobs: int | None, say: Callab
 
 def _specs(names: Sequence[str], options: Options) -> list[Any]:
     artefacts = [DRAWN_FROM.get(name, name) for name in names]
-    artefacts = [name for name in artefacts if name in ARTEFACTS]
-    seeds, dataset = options.seeds or None, options.dataset or None
-    return plan(artefacts, options.profile, seeds, dataset, options.preset) if artefacts else []
+    return planned([name for name in artefacts if name in ARTEFACTS], options)
 
 
 def bring_up_to_date(name: str, options: Options, folder: Path, say: Callable[[str], None]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from lasem_core.common.statistics import t_interval
-from lasem_core.runs.artefacts import ARTEFACTS
+from lasem_core.runs.artefacts import ARTEFACTS, plan
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import verdicts
-from lasem_core.views.evidence import Evidence, run_table
+from lasem_core.views.evidence import Evidence, label, run_table
 from lasem_core.views.words import (
     BASE_NAMES,
     DATASET_NAMES,
@@ -159,33 +160,42 @@ README_COLUMNS = {
 def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "quick") -> str:
     """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3.
 
-    Only runs that are exactly what the profile prescribes: another schedule or another switch is another experiment.
-    A row marked † holds runs of an older generation of the code.
+    Only runs that Figure 3 plans, of any seed: another schedule or another switch is another experiment. Where pruned
+    EM is planned and only exact EM is stored, the row says so. A row marked † holds runs of an older generation of the
+    code.
     """
-    records = sorted(store.records(dataset=dataset, profile=profile, preset="paper"), key=lambda r: not r.stale)
+    stored = store.records(dataset=dataset, profile=profile, preset="paper", method=["lasem", "static"])
+    records = sorted(stored, key=lambda record: not record.stale)
+    planned, exact = (_planned(dataset, profile, settings) for settings in ({}, {"em.prune": "off"}))
     lines = ["| " + " | ".join(README_COLUMNS.values()) + " |", "|---" * len(README_COLUMNS) + "|"]
-    for base, method in product(("hps", "tf", "df-cnn"), ("lasem", "static")):
-        planned = RunSpec(dataset=dataset, profile=profile, method=method, base=base)
-        newest = {r.spec.seed: r for r in records if _is_trial(r.spec, planned)}
-        lines.append(_readme_row(list(newest.values()), dataset, base, method))
+    for base, name in product(("hps", "tf", "df-cnn"), ("lasem", "all")):
+        here = _trials(records, planned[base, name])
+        instead = [] if here else _trials(records, exact[base, name])
+        lines.append(_readme_row(here or instead, planned[base, name], " (exact EM)" if instead else ""))
     return "\n".join(lines)
 
 
-def _is_trial(spec: RunSpec, planned: RunSpec) -> bool:
-    return spec.identity() == planned.model_copy(update={"seed": spec.seed}).identity()
+def _planned(dataset: str, profile: str, settings: dict[str, str]) -> dict[tuple[str, str], RunSpec]:
+    """Figure 3's specifications by base and label, for one seed."""
+    specs = plan(["figure3"], profile, [0], dataset, settings=settings)
+    return {(spec.base, label(spec)): spec for spec in specs}
 
 
-def _readme_row(records: list[RunRecord], dataset: str, base: str, method: str) -> str:
+def _trials(records: Iterable[RunRecord], planned: RunSpec) -> list[RunRecord]:
+    """The last record of every seed that is the planned run but for its seed."""
+    same = (r for r in records if r.spec.identity() == planned.model_copy(update={"seed": r.spec.seed}).identity())
+    return list({record.spec.seed: record for record in same}.values())
+
+
+def _readme_row(records: list[RunRecord], planned: RunSpec, mark: str) -> str:
     runs = run_table(records)
-    value, half = verdicts.published(dataset, base, method)
-    published = _published(value, half) if np.isfinite(value) else "-"
-    cells = [spread(100 * runs[name]) for name in verdicts.ACCURACIES]
-    mark = " †" if any(record.stale for record in records) else ""
+    value, half = verdicts.published(planned.dataset, planned.base, planned.method)
+    mark += " †" if any(record.stale for record in records) else ""
     words = [
-        f"{METHOD_NAMES[method]}, {BASE_NAMES[base]}{mark}",
-        *cells,
+        f"{METHOD_NAMES[planned.method]}, {BASE_NAMES[planned.base]}{mark}",
+        *(spread(100 * runs[name]) for name in verdicts.ACCURACIES),
         spread(runs["forgetting_ratio"], 2),
-        published,
+        _published(value, half) if np.isfinite(value) else "-",
     ]
     return "| " + " | ".join(word if word != "-" else "not run" for word in words) + " |"
 
