@@ -181,3 +181,25 @@ def test_caption_names_data_that_are_not_the_official_ones():
     run = record("s", dataset="stl10", base="hps", profile="quick", title=title, configs=["011000"] * 3)
     assert title in Evidence("figure3", "quick", [run.spec], [run]).caption
     assert "official" not in Evidence("figure3", "quick", [], [record("t", dataset="cifar100")]).caption
+
+
+def test_convergence_has_a_panel_per_likelihood_and_base_and_a_line_per_prior():
+    """Whatever the number of trials and M-steps: only what the panel is about enters it."""
+    runs = [
+        _with_weights(record(f"{base}{prior}{seed}", base=base, seed=seed, em={"prior": prior}))
+        for base in ("hps", "df-cnn") for prior in ("count", "uniform") for seed in (0, 1)
+    ]  # fmt: skip
+    figure = one_run.convergence([*runs, _with_weights(record("more", em={"m_steps": 5}))])
+    assert {axes.get_title() for axes in figure.axes} >= {"joint likelihood, HPS", "joint likelihood, DF-CNN"}
+    assert len(figure.axes) == 4
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert [[text.get_text() for text in legend.texts] for legend in legends] == [["count", "uniform"]] * 2
+    assert "n = 2" in figure.get_suptitle()
+
+
+def test_roll_back_pairs_differ_in_nothing_else():
+    runs = [record(f"{rollback}{seed}", 0.4 + 0.1 * rollback, seed=seed, em={"rollback": rollback})
+            for rollback in (True, False) for seed in (0, 1)]  # fmt: skip
+    runs.append(record("more", em={"m_steps": 2}))
+    table = tables.rollback_pairs(Evidence("dynamics", "quick", [r.spec for r in runs], runs))
+    assert table["roll-back"].tolist() == ["yes", "no"] and table["final accuracy"].str.contains("n=2").all()

@@ -25,7 +25,7 @@ METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_rati
 SECONDS = ("train_seconds", "eval_seconds")
 MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
 KEYS = ("run_id", "dataset", "method", "base", "profile", "seed")  # of a run, in every long table
-SWITCHES = ("likelihood", "prior", "rollback", "groups", "fixed_mass")
+SWITCHES = ("likelihood", "prior", "rollback", "m_steps", "groups", "fixed_mass")
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lasem_core.common.statistics import t_interval
 from lasem_core.runs import results
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.evidence import posterior_table
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
-from lasem_core.views.words import method_name, spread, title
+from lasem_core.views.words import BASE_NAMES, method_name, spread, title
 
 LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
 
@@ -100,27 +101,47 @@ def describe(record: RunRecord) -> str:
 def switches(record: RunRecord) -> str:
     """A run's EM switches in a few words."""
     em = record.spec.em
-    return f"{em.likelihood} / {em.prior}{'' if em.rollback else ', no roll-back'}"
+    steps = "" if em.m_steps == 1 else f", {em.m_steps} M-steps"
+    return f"{em.likelihood} / {em.prior}{'' if em.rollback else ', no roll-back'}{steps}"
 
 
 def convergence(records: Sequence[RunRecord]) -> Figure:
-    """How fast the posterior concentrates under each likelihood and prior (roll-back does not enter)."""
+    """How fast the posterior concentrates under each likelihood and prior (one M-step; roll-back does not enter)."""
+    shown = [r for r in records if r.spec.em.rollback and r.spec.em.m_steps == 1]
+    weights = pd.concat([_weight_by_epoch(record) for record in shown]) if shown else pd.DataFrame()
 
-    def draw(axes: Axes, likelihood: str, _: str) -> bool:
-        here = [r for r in records if r.spec.em.likelihood == likelihood and r.spec.em.rollback]
-        if not here:
+    def draw(axes: Axes, likelihood: str, base: str) -> bool:
+        here = weights[(weights["likelihood"] == likelihood) & (weights["base"] == base)] if shown else weights
+        if here.empty:
             return False
-        for number, record in enumerate(here):
-            mean = record.history[record.history["epoch"] > 0].groupby("epoch")["max_weight"].mean()
-            colour = sns.color_palette("colorblind")[number]
-            axes.plot(mean.index, mean, ("-", "--", "-.", ":")[number % 4], color=colour, label=record.spec.em.prior)
-        axes.set(xlabel="epoch of a task", ylim=(0, 1.02), title=f"{likelihood} likelihood")
+        sns.lineplot(here, x="epoch", y="weight", hue="prior", style="prior", palette="colorblind",
+                     errorbar=_interval, ax=axes)  # fmt: skip
+        axes.set(xlabel="epoch of a task", ylim=(0, 1.02), title=f"{likelihood} likelihood, {BASE_NAMES[base]}")
         axes.legend(frameon=False, title="prior")
         percent(axes, "largest posterior weight")
         return True
 
-    figure = canvas.panel_grid(["joint", "mean"], [""], draw, (4.2, 3.0))
-    return canvas.caption(figure, f"{describe(records[0])}; mean over tasks" if records else "no records")
+    bases = list(dict.fromkeys(record.spec.base for record in shown)) or ["hps"]
+    figure = canvas.panel_grid(["joint", "mean"], bases, draw, (4.2, 3.0))
+    return canvas.caption(figure, _of_trials(shown) if shown else "no records")
+
+
+def _weight_by_epoch(record: RunRecord) -> pd.DataFrame:
+    """Mean over the tasks of a run."""
+    history, spec = record.history[record.history["epoch"] > 0], record.spec
+    weight = history.groupby("epoch")["max_weight"].mean().rename("weight").reset_index()
+    return weight.assign(base=spec.base, likelihood=spec.em.likelihood, prior=spec.em.prior, seed=spec.seed)
+
+
+def _interval(values: pd.Series) -> tuple[float, float]:
+    mean, half = t_interval(values)
+    return mean - half, mean + half
+
+
+def _of_trials(records: Sequence[RunRecord]) -> str:
+    spec, n = records[0].spec, len({record.spec.seed for record in records})
+    trials = f"n = {n}, 95 % t-interval" if n > 1 else "one trial"
+    return f"{title(spec.dataset)}, LASEM, profile {spec.profile}; mean over tasks, {trials}"
 
 
 def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -128,7 +149,9 @@ def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
     largest weight of the posterior at the end of tasks."""
     rows = [
         {
+            "base": BASE_NAMES[record.spec.base],
             "switches": switches(record),
+            "seed": record.spec.seed,
             "last switch by task": _last_switch_by_task(record),
             "largest weight": spread(record.history.groupby("task")["max_weight"].last().mean(), 3),
         }

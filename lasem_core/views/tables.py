@@ -63,11 +63,12 @@ def memory_ratios(evidence: Evidence) -> str:
 
 def rollback_pairs(evidence: Evidence) -> pd.DataFrame:
     """Runs that differ only in whether layers that were not chosen are rolled back."""
-    pairs = evidence.runs.groupby(["likelihood", "prior"]).filter(lambda runs: runs["rollback"].nunique() > 1)
+    keys = ["base", "likelihood", "prior", "m_steps"]
+    pairs = evidence.runs.groupby(keys).filter(lambda runs: runs["rollback"].nunique() > 1)
     rows = [
-        {"likelihood": run.likelihood, "prior": run.prior, "roll-back": "yes" if run.rollback else "no",
-         "forgetting": spread(run.forgetting_ratio, 2), "final accuracy": spread(100 * run.final_accuracy)}
-        for run in pairs.itertuples()
+        {"base": BASE_NAMES[base], "likelihood": likelihood, "prior": prior, "roll-back": "yes" if rollback else "no",
+         "forgetting": spread(runs["forgetting_ratio"], 2), "final accuracy": spread(100 * runs["final_accuracy"])}
+        for (base, likelihood, prior, _, rollback), runs in pairs.groupby([*keys, "rollback"], sort=False)
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
