@@ -156,6 +156,14 @@ def test_nothing_crosses_in_a_step(method, base):
     assert noted == []
 
 
+def test_nothing_crosses_with_the_mean_likelihood():
+    learner, batch = opened("lasem", "tf", em={"likelihood": "mean", "prior": "running-mean"})
+    learner.train_step(batch(0))
+    with crossings() as noted:
+        learner.train_step(batch(1))
+    assert noted == []
+
+
 def test_nothing_crosses_while_refreshed_pruning_stays_within_a_window():
     learner, batch = opened("lasem", "tf", em={"prune": "refreshed"})
     learner.rule.window.kept, learner.rule.window.left = (0, 3), 9
