@@ -11,8 +11,9 @@ from lasem_core.runs.store import RunStore
 from lasem_core.spec.configs import ConfigSpace, parse_groups
 from lasem_core.spec.consistency import SHARING_METHODS
 from lasem_core.spec.effects import READERS
+from lasem_core.spec.parts import Dataset, choices
 from lasem_core.spec.presets import resolve
-from lasem_core.spec.run_spec import Dataset, RunSpec, build_spec, choices
+from lasem_core.spec.run_spec import RunSpec, build_spec
 
 TINY = {"schedule.epochs": "2", "stream.n_tasks": "2", "stream.fraction": "0.25"}
 

@@ -13,7 +13,7 @@ from lasem_core.em import PRIORS, CountPrior, Prior, em_step, log_likelihood, po
 from lasem_core.learners.subset import Subset, subset_step
 from lasem_core.model.network import Trie
 from lasem_core.model.optim import RMSProp, learning_rate
-from lasem_core.spec.run_spec import OptimSpec
+from lasem_core.spec.parts import OptimSpec
 
 F64 = torch.float64
 LOGITS = hnp.arrays(np.float64, (4, 3, 5), elements=st.floats(-8, 8))

@@ -12,7 +12,8 @@ from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.model.transfer import Initializer, sharing
 from lasem_core.spec.architecture import Architecture
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
-from lasem_core.spec.run_spec import ModelSpec, RunSpec
+from lasem_core.spec.parts import ModelSpec
+from lasem_core.spec.run_spec import RunSpec
 
 CPU, F64 = torch.device("cpu"), torch.float64
 BASES = ("hps", "tf", "df-cnn")

@@ -12,7 +12,7 @@ from lasem_core.em import CountPrior, e_step, expected_loss
 from lasem_core.learners.sampling import Proposal, systematic_counts
 from lasem_core.learners.subset import Subset
 from lasem_core.model.network import Trie
-from lasem_core.spec.run_spec import EMSpec
+from lasem_core.spec.parts import EMSpec
 
 F64 = torch.float64
 SAMPLED = {"prune": "sampled", "prune_every": 3, "prune_samples": 2}

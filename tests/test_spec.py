@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from lasem_core.common.errors import LasemError
+from lasem_core.spec.parts import Dataset, DenSpec, ProgressiveSpec, choices
 from lasem_core.spec.presets import seeds
-from lasem_core.spec.run_spec import Dataset, DenSpec, ProgressiveSpec, RunSpec, build_spec, choices
+from lasem_core.spec.run_spec import RunSpec, build_spec
 
 
 def test_presets_are_the_table_of_switches():

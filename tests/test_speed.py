@@ -11,7 +11,8 @@ from lasem_core.common.statistics import DIFFERENT, EQUIVALENT, NOT_RUN, UNDECID
 from lasem_core.runs.artefacts import plan
 from lasem_core.runs.progress import Silent
 from lasem_core.runs.store import RunStore
-from lasem_core.spec.run_spec import ScheduleSpec, build_spec
+from lasem_core.spec.parts import ScheduleSpec
+from lasem_core.spec.run_spec import build_spec
 from lasem_core.views import canvas, pairs
 
 

@@ -17,6 +17,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from lasem_core.bench import estimate
 from lasem_core.common.errors import LasemError
+from lasem_core.data import load_stream
 from lasem_core.runs import sweep
 from lasem_core.runs.artefacts import ARTEFACTS, SHARED, plan
 from lasem_core.runs.progress import spell
@@ -250,17 +251,25 @@ def test_estimates_are_timed_here_and_scale(monkeypatch):
     assert tried == ["lasem"] * 2
 
 
-def test_an_estimate_knows_what_a_method_costs(monkeypatch):
-    """Brute force trains every configuration; a pruned run costs less than an exact one; no data, no number."""
+@pytest.mark.parametrize(
+    ("options", "settings", "timed", "per_step"),
+    [
+        ({"method": "static"}, {}, [10], 10),
+        ({"method": "brute-force"}, {"em.groups": "1,2|3,4"}, [10], 4 * 10),  # every configuration is trained
+        ({}, {"em.prune": "refreshed"}, [10, 4, 1], 0.02 * 10 + 0.98 * 1 + 4 / 100),  # all, an E-step, one
+    ],
+)
+def test_an_estimate_knows_what_a_method_costs(monkeypatch, options, settings, timed, per_step):
+    seconds = iter([*timed, 0.0, 0.0])  # steps, then validation and test
+    monkeypatch.setattr(estimate, "_timed", lambda work: (work(), next(seconds))[1])
+    spec = build_spec(options, settings)
+    n_steps = len(load_stream(spec).tasks[0].train) // spec.optim.batch_size
+    expected = spec.stream.n_tasks * spec.schedule.epochs * n_steps * per_step
+    assert estimate.seconds_of([spec]) == [pytest.approx(expected)]
+
+
+def test_no_data_no_estimate(monkeypatch):
     monkeypatch.delenv("LASEM_DATA", raising=False)
-    grouped = {"em.groups": "1,2|3,4"}
-    static, brute = build_spec({"method": "static"}), build_spec({"method": "brute-force"}, grouped)
-    exact, pruned = build_spec({}), build_spec({}, {"em.prune": "refreshed"})
-    seconds = dict(
-        zip(("static", "brute", "exact", "pruned"), estimate.seconds_of([static, brute, exact, pruned]), strict=True)
-    )
-    assert all(value > 0 for value in seconds.values())
-    assert seconds["brute"] > 2 * seconds["static"] and seconds["pruned"] < seconds["exact"]
     assert estimate.seconds_of([RunSpec(dataset="cifar100")]) == [None]
     assert [spell(s) for s in (None, 5, 600, 7200)] == ["unknown", "5 s", "10 min", "2.0 h"]
 

@@ -19,7 +19,8 @@ from lasem_core.model.transfer import (
 from lasem_core.runs.run import make_learner
 from lasem_core.spec.architecture import Architecture
 from lasem_core.spec.configs import TransferConfig
-from lasem_core.spec.run_spec import ModelSpec, RunSpec
+from lasem_core.spec.parts import ModelSpec
+from lasem_core.spec.run_spec import RunSpec
 
 CPU, F64 = torch.device("cpu"), torch.float64
 SHAPES = {"cifar100": (3, 32, 32), "stl10": (3, 96, 96)}

@@ -11,7 +11,8 @@ import typer
 from lasem_core.cli.words import ADDRESS, DataFolder, path_option, settings_of, with_classes
 from lasem_core.common.disk import one_line_errors
 from lasem_core.common.errors import LasemError
-from lasem_core.spec.run_spec import Dataset, Preset, Profile, build_spec, choices
+from lasem_core.spec.parts import Dataset, Preset, Profile, choices
+from lasem_core.spec.run_spec import build_spec
 
 app = typer.Typer(help="Data sets: status, show, prepare.", no_args_is_help=True, rich_markup_mode=None)
 

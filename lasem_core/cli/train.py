@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, with_classes
-from lasem_core.spec.run_spec import Base, Dataset, Method, Preset, Profile, build_spec, choices
+from lasem_core.spec.parts import Base, Dataset, Method, Preset, Profile, choices
+from lasem_core.spec.run_spec import build_spec
 
 STORE = Path("outputs/runs")
 FLAGS = (*ADDRESS, "method", "base", "config", "device", "precision", "threads")

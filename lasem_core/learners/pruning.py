@@ -28,7 +28,7 @@ from lasem_core.learners.sampling import Proposal
 from lasem_core.learners.subset import Subset, subset_step
 from lasem_core.model.network import TaskNetwork, Trie
 from lasem_core.model.optim import RMSProp
-from lasem_core.spec.run_spec import EMSpec
+from lasem_core.spec.parts import EMSpec
 
 KEPT_PLANS = 256  # of subsets; `sampled` draws ever new ones
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from lasem_core.common import keyed_random
 from lasem_core.learners.subset import Subset
 from lasem_core.model.crossing import send
-from lasem_core.spec.run_spec import EMSpec
+from lasem_core.spec.parts import EMSpec
 
 
 def systematic_counts(expected: Tensor, u: float) -> Tensor:

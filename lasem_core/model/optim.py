@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lasem_core.spec.run_spec import OptimSpec
+from lasem_core.spec.parts import OptimSpec
 
 
 class RMSProp:

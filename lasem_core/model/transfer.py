@@ -17,7 +17,8 @@ from torch import Tensor
 
 from lasem_core.common import keyed_random
 from lasem_core.spec.architecture import ConvLayer
-from lasem_core.spec.run_spec import ModelSpec, RunSpec
+from lasem_core.spec.parts import ModelSpec
+from lasem_core.spec.run_spec import RunSpec
 
 Tensors = dict[str, Tensor]
 Filters = tuple[Tensor, Tensor]  # weight (C_out, C_in, k, k), bias (C_out,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lasem_core.common.errors import LasemError
-from lasem_core.spec.run_spec import ModelSpec
+from lasem_core.spec.parts import ModelSpec
 
 
 @dataclass(frozen=True)

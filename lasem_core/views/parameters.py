@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from lasem_core import data as datasets
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.store import RunStore
-from lasem_core.spec.run_spec import Dataset, Part, Preset, Profile, RunSpec, Seed, build_spec, explain
+from lasem_core.spec.parts import Dataset, Part, Preset, Profile, Seed
+from lasem_core.spec.run_spec import RunSpec, build_spec, explain
 
 
 def _numbers(value: object) -> object:
