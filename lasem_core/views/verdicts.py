@@ -16,7 +16,16 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from lasem_core.common.statistics import MIN_TRIALS, NOT_RUN, UNDECIDED, t_interval
+from lasem_core.common.statistics import (
+    DIFFERENT,
+    EQUIVALENT,
+    LEVEL,
+    MIN_TRIALS,
+    NOT_RUN,
+    UNDECIDED,
+    t_interval,
+    tost,
+)
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 STAND_INS = {"caltech101": "office-home"}  # same shape of experiment on other images: orderings only
@@ -26,19 +35,23 @@ ACCURACIES = ("peak_at_best_valid", "peak_test", "final_accuracy")
 
 @dataclass(frozen=True)
 class Claim:
-    """A published ordering.
+    """A published ordering, or that two things are the same.
 
     Attributes:
         text: what the paper says, in words.
         datasets: where it says so.
         margin: evidence's runs of one data set -> one number per trial (index: seed), above 0 if the claim holds.
         level: of the interval; higher where the claim picks the best of several.
+        within: the claim is that there is no difference, and this is the largest one that does not matter (TOST).
+        also: other data sets on which it is tried, as on a stand-in.
     """
 
     text: str
     datasets: tuple[str, ...]
     margin: Callable[[pd.DataFrame], pd.Series]
     level: float = 0.95
+    within: float | None = None
+    also: tuple[str, ...] = ()
 
 
 def judge_number(ours: Sequence[float], value: float, half_width: float, may_bear_numbers: bool) -> str:
@@ -64,6 +77,13 @@ def judge_ordering(margins: Sequence[float], level: float = 0.95) -> str:
     return REPRODUCED if mean > 0 else NOT_REPRODUCED
 
 
+def judge_sameness(differences: Sequence[float], within: float) -> str:
+    """The word for a published 'no difference' from one paired difference per trial: a test that finds none is not
+    enough, TOST has to exclude differences of `within`."""
+    found = tost(differences, within).verdict
+    return {EQUIVALENT: REPRODUCED, DIFFERENT: NOT_REPRODUCED}.get(found, found)
+
+
 def counts(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that count for verdicts: profile `quick` or above, not the embedded data."""
     return runs[runs["profile"].isin(("quick", "paper")) & runs["dataset"].isin(EVIDENTIAL)]
@@ -80,17 +100,21 @@ def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
     counted = counts(runs)
     rows = []
     for claim in claims:
-        present = set(counted["dataset"])
-        places = [*claim.datasets, *(s for s, of in STAND_INS.items() if of in claim.datasets and s in present)]
+        elsewhere = [*(name for name, of in STAND_INS.items() if of in claim.datasets), *claim.also]
+        places = [*claim.datasets, *(name for name in elsewhere if name in set(counted["dataset"]))]
         rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
     return pd.DataFrame(rows, columns=["claim", "dataset", "margin", "margin_ci", "n", "verdict"])
 
 
 def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
     margins = claim.margin(runs).dropna() if len(runs) else pd.Series(dtype=float)
-    mean, half = t_interval(margins, claim.level) if len(margins) else (float("nan"), float("nan"))
+    level = claim.level if claim.within is None else 1 - 2 * LEVEL
+    mean, half = t_interval(margins, level) if len(margins) else (float("nan"), float("nan"))
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
-    return own | {"verdict": judge_ordering(margins, claim.level)}
+    same = claim.within is not None
+    verdict = judge_sameness(margins, claim.within) if same else judge_ordering(margins, claim.level)
+    decided = verdict in (REPRODUCED, NOT_REPRODUCED) and dataset not in claim.datasets
+    return own | {"verdict": f"{verdict}, on a stand-in" if decided else verdict}
 
 
 def published(dataset: str, base: str, method: str) -> tuple[float, float]:
