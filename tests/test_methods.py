@@ -1,12 +1,14 @@
 """The table of all methods, against records with known numbers."""
 
+import math
+
 import pytest
 from sample_records import record
 
 from lasem_core.runs.artefacts import plan
 from lasem_core.views import canvas
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.methods import growth, method_table, seconds_by_task
+from lasem_core.views.methods import den_table, growth, method_table, seconds_by_task
 
 
 def run(number, method, tasks, seconds, **spec):
@@ -52,8 +54,18 @@ def test_seconds_of_a_busy_machine_are_marked(records):
     assert "did other work" in growth(evidence(records)).texts[0].get_text()
 
 
+def test_what_den_did_is_shown_task_by_task():
+    den = run(0, "den", 3, [1, 2, 3], base="none")
+    den.history["units_1"], den.history["units_2"] = 8 + den.history["task"], 4
+    den.history["reached"] = [math.nan] * 5 + [9.0] * 10
+    den.history["added"], den.history["split"], den.history["fit_loss"] = 2, 1, 0.1234
+    table = den_table([den])
+    assert table["reached"].tolist() == ["-", "9", "9"] and table["units"].tolist() == ["12", "13", "14"]
+    assert table["loss before growing"].tolist() == ["0.123"] * 3
+
+
 def test_nothing_run():
-    assert method_table([]).empty
+    assert method_table([]).empty and den_table([]).empty
     assert "not run" in [text.get_text() for text in growth(evidence([])).axes[0].texts]
 
 

@@ -69,6 +69,21 @@ def seconds_by_task(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "task", "seconds", "over the first"])
 
 
+def den_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """What DEN did to its network in each task: units reached by selection, added, split, and all at the task's end;
+    the loss without dropout that decided about growing."""
+    rows = []
+    for record in (record for record in records if record.spec.method == "den"):
+        ends = record.history.groupby("position").last()
+        units = ends.filter(like="units_").sum(axis=1)
+        shown = ends[["reached", "added", "split"]].assign(units=units).map(lambda n: "-" if pd.isna(n) else f"{n:.0f}")
+        loss = ends["fit_loss"].map(lambda value: "-" if pd.isna(value) else f"{value:.3f}")
+        own = shown.assign(**{"loss before growing": loss, "epochs": record.spec.schedule.epochs})
+        rows.append(own.reset_index(drop=True).assign(task=range(1, len(own) + 1)))
+    names = ["epochs", "task", "reached", "added", "split", "units", "loss before growing"]
+    return pd.concat(rows)[names] if rows else pd.DataFrame(columns=names)
+
+
 def growth(evidence: Evidence) -> Figure:
     """How the time of a task grows with the tasks before it."""
     table = seconds_by_task(evidence.records)
