@@ -9,7 +9,6 @@ processor time, so that waiting for other processes does not count. Every static
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,6 +24,7 @@ from lasem_core.bench import BASES, spec_of
 from lasem_core.bench.processor import bf16_units
 from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
 from lasem_core.runs.process import settings
+from lasem_core.runs.progress import is_silent
 from lasem_core.runs.run import make_learner, resolve_device
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.training import context_of, train_epoch
@@ -80,7 +80,7 @@ def _measure(static_spec: RunSpec, lasem_spec: RunSpec, epochs: int, data: Path 
     with settings(lasem_spec):
         static, lasem = _Trainee(static_spec, data), _Trainee(lasem_spec, data)
         evaluated = []
-        bar = tqdm(range(1, epochs + 1), desc=lasem_spec.base, disable=os.environ.get("LASEM_PROGRESS") == "none")
+        bar = tqdm(range(1, epochs + 1), desc=lasem_spec.base, disable=is_silent())
         for epoch in bar:
             static.train(epoch) if epoch % STATIC_EVERY == 1 else static.rest()
             evaluated.append(lasem.train(epoch).extra["evaluated"])

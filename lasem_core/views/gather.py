@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from lasem_core.runs.artefacts import plan
 from lasem_core.runs.find import find, without
+from lasem_core.runs.progress import is_silent
 from lasem_core.runs.sweep import run_sweep
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.evidence import Evidence
@@ -27,7 +27,7 @@ def gather(artefact: str, options: Options | None = None) -> Evidence:
     missing = without(specs, found)
     causes: list[str] = []
     if options.train_missing and missing:
-        report = run_sweep(missing, store, options.data or None, progress=os.environ.get("LASEM_PROGRESS") != "none")
+        report = run_sweep(missing, store, options.data or None, progress=not is_silent())
         causes = list(dict.fromkeys(f"{spec.dataset} {spec.method}: {cause}" for spec, cause in report.failed))
         found = find(specs, store, options.data or None)
     return Evidence(artefact, options.profile, specs, found, causes)

@@ -24,6 +24,7 @@ from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.artefacts import ARTEFACTS
 from lasem_core.runs.find import find
+from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
 from lasem_core.views.gather import planned
 from lasem_core.views.parameters import Options, in_repository, literals, open_store
@@ -97,7 +98,7 @@ def _train(names: Sequence[str], options: Options, jobs: int | None, say: Callab
 
     specs = _specs(names, options)
     if specs:
-        quiet = os.environ.get("LASEM_PROGRESS") == "none"
+        quiet = is_silent()
         say(str(run_sweep(specs, open_store(options.store), options.data or None, jobs, progress=not quiet)))
 
 

@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from lasem_core.learners.protocol import EpochReport
-from lasem_core.runs.progress import LogLines, Silent, describe, n_visits
+from lasem_core.runs.progress import LogLines, Silent, describe, is_silent, n_visits
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.widgets.base import Explorer, set_bars, set_texts, tick_texts
@@ -38,8 +38,8 @@ class LiveMonitor(Explorer):
 
     def __init__(self, spec: RunSpec):
         self.spec = spec
-        self.live = watched() and os.environ.get("LASEM_PROGRESS") != "none"
-        quiet = self.live or os.environ.get("LASEM_PROGRESS") == "none"
+        self.live = watched() and not is_silent()
+        quiet = self.live or is_silent()
         self.log = Silent(spec) if quiet else LogLines(spec)
         self.transfer: list[list[float]] = []
         self.posterior: dict[str, float] = {}
