@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lasem_core.common.disk import sync_folder, write_synced
@@ -199,9 +201,14 @@ def _read_table(folder: Path, name: str, checksums: dict[str, str]) -> pd.DataFr
     if _sha256(data) != checksums.get(file):
         raise Damaged(f"{file} does not match its checksum")
     try:
-        return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+        return _frame(data)
     except Exception as error:  # whatever pyarrow makes of bytes that are not Parquet
         raise Damaged(f"{file} is not a Parquet file ({type(error).__name__})") from None
+
+
+def _frame(data: bytes) -> pd.DataFrame:
+    """What `pd.read_parquet` gives, in half the time: a store has a thousand tables too small for threads."""
+    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False).to_pandas(use_threads=False)
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -9,6 +9,9 @@ The weights stay as they were trained: this replays the belief, not the learning
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,30 +27,45 @@ SMALLEST = 2.0**-24  # of float16: below it a recorded mass is 0 and all we know
 
 
 def replay(log_lik: np.ndarray, kind: str, start: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Posteriors under a prior of `PRIORS` from log-likelihoods (N, C).
+    """Posteriors under a prior of `PRIORS` from log-likelihoods (..., N, C), many tasks at a time.
 
     Arguments: start, what a configuration counts before the first mini-batch.
-    Returns: posteriors (N, C), and after each mini-batch the belief (N, C) whose argmax is the choice.
+    Returns: posteriors (..., N, C), and after each mini-batch the belief (..., N, C) whose argmax is the choice.
     """
-    prior, posteriors, beliefs = _prior(kind, log_lik.shape[1], start), [], []
-    for step in torch.tensor(log_lik):
-        posteriors.append(em.posterior(_probabilities(prior), step))
-        prior.update(posteriors[-1])
-        beliefs.append(prior.votes / prior.votes.sum())
-    return torch.stack(posteriors).numpy(), torch.stack(beliefs).numpy()
+
+    def one(log_lik: Tensor) -> tuple[Tensor, Tensor]:
+        prior, posteriors, beliefs = _prior(kind, log_lik[0], start), [], []
+        for step in log_lik:
+            posteriors.append(em.posterior(_probabilities(prior), step))
+            prior.update(posteriors[-1])
+            beliefs.append(prior.votes / prior.votes.sum())
+        return torch.stack(posteriors), torch.stack(beliefs)
+
+    return tuple(part.numpy() for part in _each(one, log_lik))
 
 
 def recover_log_likelihoods(posteriors: np.ndarray, spec: RunSpec) -> np.ndarray:
-    """log P(y | X, c) up to a constant per mini-batch, (N, C), from recorded posteriors (N, C)."""
-    prior, found = _prior(spec.em.prior, posteriors.shape[1], spec.em.prior_count), []
-    for belief in torch.tensor(posteriors):
-        found.append(belief.clamp_min(SMALLEST).log() - _probabilities(prior).log())
-        prior.update(belief)
-    return torch.stack(found).numpy()
+    """log P(y | X, c) up to a constant per mini-batch, (..., N, C), from recorded posteriors (..., N, C)."""
+
+    def one(posteriors: Tensor) -> Tensor:
+        prior, found = _prior(spec.em.prior, posteriors[0], spec.em.prior_count), []
+        for belief in posteriors:
+            found.append(belief.clamp_min(SMALLEST).log() - _probabilities(prior).log())
+            prior.update(belief)
+        return torch.stack(found)
+
+    return _each(one, posteriors).numpy()
 
 
-def _prior(kind: str, size: int, start: float) -> em.Prior:
-    return em.PRIORS[kind](torch.full((size,), start, dtype=torch.float64))
+def _each(function: Callable[[Tensor], Any], tables: np.ndarray) -> Any:
+    """`function` of every (N, C) table in `tables`, in one pass over N."""
+    for _ in range(tables.ndim - 2):
+        function = torch.vmap(function)
+    return function(torch.tensor(tables))
+
+
+def _prior(kind: str, like: Tensor, start: float) -> em.Prior:
+    return em.PRIORS[kind](torch.zeros_like(like, dtype=torch.float64) + start)
 
 
 def _probabilities(prior: em.Prior) -> Tensor:

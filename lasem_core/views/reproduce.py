@@ -36,7 +36,7 @@ READING_ORDER = (
     "speed", "explorer", "your_own_data",
 )  # fmt: skip
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
-DRAWN_FROM = {"explorer": "figure3"}  # notebooks that are no artefact of the paper
+DRAWN_FROM = {"explorer": "figure3"}  # notebooks that show the whole store, and what has to be in it
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 AT_ONCE = 2
 
@@ -172,12 +172,14 @@ def strip(notebook: NotebookNode) -> NotebookNode:
 
 def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> str:
     digest = hashlib.sha256(source.read_bytes())
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+    for path in sorted(p for p in Path(__file__).parents[1].rglob("*") if p.suffix in (".py", ".js", ".css")):
         digest.update(path.read_bytes())
     specs = _specs([name], options)
     older = not options.train_missing
     found = find(specs, open_store(options.store), options.data or None, older) if specs else []
     digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
+    if name in DRAWN_FROM:
+        digest.update(canonical(open_store(options.store).summaries()["run_id"]))
     return digest.hexdigest()[:16]
 
 

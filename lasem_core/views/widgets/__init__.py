@@ -1,9 +1,6 @@
-"""Explorers and the live monitor: controls and a picture that also stands without a kernel."""
+"""The explorer of recorded runs, which needs no kernel, and the live monitor of a run as it trains."""
 
-from lasem_core.views.widgets.base import Explorer
-from lasem_core.views.widgets.frequency import FrequencyExplorer
+from lasem_core.views.widgets.explorer import Explorer
 from lasem_core.views.widgets.monitor import LiveMonitor
-from lasem_core.views.widgets.picker import ConfigurationPicker
-from lasem_core.views.widgets.posterior import PosteriorLab
 
-__all__ = ["ConfigurationPicker", "Explorer", "FrequencyExplorer", "LiveMonitor", "PosteriorLab"]
+__all__ = ["Explorer", "LiveMonitor"]

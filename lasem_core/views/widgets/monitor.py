@@ -1,22 +1,37 @@
-"""Explorer (d): a run as it trains. Follows `progress.Silent`: `train(spec, progress=LiveMonitor(spec))`."""
+"""A run as it trains. Follows `progress.Silent`: `train(spec, progress=LiveMonitor(spec))`.
+
+Axes, ticks and labels are drawn once and kept as a background; an epoch draws only what moves on top of it, so that
+a redraw takes a few dozen milliseconds.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+from IPython.display import display
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
 
 from lasem_core.learners.protocol import EpochReport
 from lasem_core.runs.progress import LogLines, Silent, describe, is_silent, n_visits
 from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import canvas
 from lasem_core.views.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
-from lasem_core.views.widgets.base import Explorer, set_bars, set_texts, tick_texts
 
+VIEW = "application/vnd.jupyter.widget-view+json"
+TEXT = "[live monitor]"
+SIZE, DPI = (10.0, 3.2), 80  # inches
 SECONDS = 0.5  # between two pictures: training should not wait for drawing
 LEADING = 8
 
@@ -26,15 +41,12 @@ def watched() -> bool:
     return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VOILA_PREHEAT", "SERVER_SOFTWARE"))
 
 
-class LiveMonitor(Explorer):
+class LiveMonitor:
     """Progress bar, transfer probability per layer over time, and the current posterior.
 
     Where nobody can look it writes a log line every few seconds instead, and nothing with LASEM_PROGRESS=none; the
     last picture is there in every case.
     """
-
-    size = (10.0, 3.2)
-    text = "[live monitor]"
 
     def __init__(self, spec: RunSpec):
         self.spec = spec
@@ -48,10 +60,30 @@ class LiveMonitor(Explorer):
         total = n_visits(spec) * max(1, spec.schedule.epochs)
         self.bar = widgets.IntProgress(0, 0, total, layout={"width": "60%"})
         self.label = widgets.Label("not started")
-        super().__init__({})
+        width, height = (int(DPI * inches) for inches in SIZE)
+        fixed = {"width": f"{width}px", "height": f"{height}px", "max_width": "100%", "object_fit": "contain"}
+        self.image = widgets.Image(format="png", layout=fixed)
+        self._lay_out()
+        self.redraw()
 
-    def box(self) -> widgets.Widget:
-        return widgets.VBox([widgets.HBox([self.bar, self.label]), self.image])
+    def show(self) -> None:
+        """Display once: live widget, the same picture, a fixed text; afterwards the picture changes in place."""
+        box = widgets.VBox([widgets.HBox([self.bar, self.label]), self.image])
+        view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+        picture = base64.b64encode(self.image.value).decode()
+        bundle = {"text/plain": TEXT, "image/png": picture, VIEW: view}
+        display(bundle, raw=True, metadata={"image/png": {"alt": TEXT.strip("[]")}})
+
+    def redraw(self) -> None:
+        """Bring the picture up to date."""
+        self._update()
+        self.agg.restore_region(self.background)
+        for artist in self.moving:
+            self.figure.draw_artist(artist)
+        pixels = np.asarray(self.agg.buffer_rgba())[..., :3]
+        with io.BytesIO() as buffer:
+            Image.fromarray(pixels.copy()).save(buffer, format="png", compress_level=1)
+            self.image.value = buffer.getvalue()
 
     def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
         """Take an epoch in; draw if it is time to."""
@@ -86,6 +118,16 @@ class LiveMonitor(Explorer):
         last = last[last["epoch"] == last["epoch"].max()]
         self.posterior = dict(zip(last["config"], last["mass"].astype(float), strict=True))
         self.bar.value, self.label.value = self.bar.max, "from the store"
+
+    def _lay_out(self) -> None:
+        with canvas.style():
+            self.figure = Figure(SIZE, dpi=DPI)
+            self.moving = self._build(self.figure)
+            self.agg = FigureCanvasAgg(self.figure)
+            for artist in self.moving:
+                artist.set_animated(True)
+            self.agg.draw()
+            self.background = self.agg.copy_from_bbox(self.figure.bbox)
 
     def _build(self, figure: Figure) -> list[Artist]:
         heat, posterior, accuracy = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
@@ -123,3 +165,23 @@ class LiveMonitor(Explorer):
         starts = [i for i in range(n) if i == 0 or visits[i] != visits[i - 1]]
         self.valid.set_data(range(n), values)
         self.starts.set_data(starts, [values[i] for i in starts])
+
+
+def set_bars(bars: Iterable[Any], heights: Sequence[float]) -> None:
+    """Move existing bars; those behind the last height vanish."""
+    for number, bar in enumerate(bars):
+        bar.set_height(heights[number] if number < len(heights) else 0)
+
+
+def tick_texts(axes: Axes, n: int, rotation: float) -> list[Text]:
+    """Labels under `n` bars, which move."""
+    axes.set_xticks(range(n), [""] * n)
+    place = axes.get_xaxis_transform()
+    return [axes.text(i, -0.03, "", transform=place, rotation=rotation, ha="center", va="top", size="small")
+            for i in range(n)]  # fmt: skip
+
+
+def set_texts(texts: Sequence[Text], words: Sequence[str]) -> None:
+    """Write `words`, and nothing behind them."""
+    for number, text in enumerate(texts):
+        text.set_text(words[number] if number < len(words) else "")
