@@ -8,8 +8,16 @@
 
 const COLOURED = 4; // configurations with a colour of their own in a chart; the rest is grey
 const SVG = new Set(["svg", "g", "rect", "text", "path", "line", "circle", "tspan"]);
+const ROW = 25; // pixels, as in the style sheet
 const FILTERS = { data: "Data set", method: "Method", base: "Base", profile: "Profile", seed: "Seed" };
 const MEASURES = ["after the last task", "peak at best validation", "peak on test"];
+const FOLLOWS = { // what each panel has to be drawn again for
+  heat: ["run", "compare", "task", "layer", "epoch"],
+  shares: ["run", "layer", "epoch", "config"],
+  posterior: ["run", "task", "layer", "epoch"],
+  lab: ["run", "task", "layer", "likelihood", "prior"],
+  ranking: ["run", "layer", "config", "measure"],
+};
 const NO_CHOICE = "This method has no transfer configurations.";
 
 /** An element with attributes (functions are listeners) and children (text or elements; empty ones are left out). */
@@ -25,6 +33,7 @@ function el(name, attributes = {}, ...children) {
 
 const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
+const points = (share) => `${Math.round(100 * share) > 0 ? "+" : ""}${Math.round(100 * share) || 0}`.replace("-", "−");
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const distinct = (values) => [...new Set(values)];
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -73,6 +82,7 @@ function interval(data, values) {
 
 class Explorer {
   constructor(root, data, selection, tell) {
+    root.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves arrow keys to us
     Object.assign(this, { root, data, tell, panels: {}, filters: {}, width: 0 });
     this.byId = new Map(data.runs.map((run) => [run.id, run]));
     const first = this.byId.get(selection.run) ?? data.runs[0];
@@ -96,22 +106,21 @@ class Explorer {
     state.task = clamp(state.task, 1, Math.max(1, run.configs.length));
     state.layer = clamp(state.layer, 1, run.depth);
     state.epoch = clamp((moved && !change.epoch) || !state.epoch ? run.epochs : state.epoch, 1, run.epochs);
-    if (!state.likelihood && run.rule >= 0) [state.likelihood, state.prior] = this.data.rules[run.rule];
+    if (!state.likelihood && run.rule >= 0) Object.assign(state, this.anotherRule(run));
     this.state = state;
     this.render();
     this.tell(Object.fromEntries(["run", "compare", "task", "layer", "epoch", "config"].map((key) => [key, state[key]])));
   }
 
-  name(run) {
-    const config = run.bits && run.method === "static" ? ` ${run.bits}` : "";
-    const base = run.base === "own network" ? "" : ` ${run.base}`;
-    return `${run.method}${config}${base}, ${run.data}, seed ${run.seed}`;
+  /** What the lab begins with: the run's prior under the other likelihood. */
+  anotherRule(run) {
+    const [likelihood, prior] = this.data.rules[run.rule];
+    return { likelihood: this.data.rules.find((rule) => rule[0] !== likelihood)[0], prior };
   }
 
-  /** Everything that tells runs of the same name apart. */
-  details(run) {
-    const extra = [run.others, run.stale && "made by an older generation of the code"].filter(Boolean).join(", ");
-    return `${count(run.tasks, "task")} × ${count(run.epochs, "epoch")}, preset ${run.preset}, profile ${run.profile}${extra && `, ${extra}`}`;
+  name(run) {
+    const method = [run.method, run.method === "static" && run.bits, run.base !== "own network" && run.base].filter(Boolean).join(" ");
+    return [method, run.data, `seed ${run.seed}`, run.preset !== "paper" && `preset ${run.preset}`, run.others].filter(Boolean).join(", ");
   }
 
   probability(run, task, layer, epoch) {
@@ -158,6 +167,7 @@ class Explorer {
       return this.select(label, options, (value) => { this.filters[key] = value; this.filter(); }).field;
     });
     this.compare = this.select("Compare with", [["", "no other run"]], (compare) => this.set({ compare }));
+    for (const event of ["pointerdown", "focus"]) this.compare.list.addEventListener(event, () => this.listOthers());
     this.counted = el("span", { class: "quiet", "aria-live": "polite" });
     const titles = ["Data set", "Method", "Base", "Seed", "Tasks × epochs", "Choice of each task", "Final accuracy", "Settings"];
     this.rows = this.data.runs.map((run) => this.row(run));
@@ -170,9 +180,9 @@ class Explorer {
   }
 
   row(run) {
-    const cells = [run.data, run.bits ? `${run.method === "static" ? `static ${run.bits}` : run.method}` : run.method, run.base, run.seed,
+    const cells = [run.data, run.method === "static" ? `static ${run.bits}` : run.method, run.base, run.seed,
       `${run.tasks} × ${run.epochs}`, run.bits ? "" : run.configs.join(" "), run.results[0] == null ? "–" : percent(run.results[0], 1),
-      [run.preset === "released" ? "preset released" : "", run.others, run.stale ? "older code" : ""].filter(Boolean).join(", ")];
+      [run.preset === "paper" ? "" : `preset ${run.preset}`, run.others, run.stale ? "older code" : ""].filter(Boolean).join(", ")];
     return el("div", { class: "row", role: "option", id: `run-${run.id}`, "data-id": run.id }, cells.map((text) => el("span", {}, String(text))));
   }
 
@@ -180,7 +190,7 @@ class Explorer {
     let shown = 0;
     this.data.runs.forEach((run, i) => {
       const fits = Object.entries(this.filters).every(([key, value]) => value === "" || String(run[key]) === value);
-      this.rows[i].hidden = !fits;
+      if (this.rows[i].hidden === fits) this.rows[i].hidden = !fits;
       shown += fits;
     });
     this.counted.textContent = `${shown} of ${count(this.data.runs.length, "run")}`;
@@ -218,7 +228,7 @@ class Explorer {
     this.timer = setInterval(() => {
       const next = this.epochs().find((epoch) => epoch > this.state.epoch);
       if (next && this.root.isConnected) this.set({ epoch: next });
-      else stop();
+      if (!next || next === this.epochs().at(-1) || !this.root.isConnected) stop();
     }, 1000 / this.speed.list.value);
   }
 
@@ -270,13 +280,13 @@ class Explorer {
     if (!this.width) return; // in a hidden tab; the ResizeObserver calls again
     const held = this.root.getRootNode().activeElement?.dataset?.key;
     this.renderControls();
-    const { heat, shares, posterior, lab, ranking } = this.panels;
-    heat.parentNode.classList.toggle("wide", Boolean(this.other));
-    heat.replaceChildren(...this.heatMaps(heat.clientWidth));
-    shares.replaceChildren(...this.shares(shares.clientWidth));
-    posterior.replaceChildren(...this.posterior(posterior.clientWidth));
-    lab.replaceChildren(...this.lab(lab.clientWidth));
-    ranking.replaceChildren(...this.ranking(ranking.clientWidth));
+    this.panels.heat.parentNode.classList.toggle("wide", Boolean(this.other));
+    const widths = Object.entries(this.panels).map(([name, body]) => [name, body, body.clientWidth]); // measured once: layout is dear
+    for (const [name, body, width] of widths) {
+      const key = [width, ...FOLLOWS[name].map((part) => this.state[part])].join();
+      if (body.dataset.drawn !== key) body.replaceChildren(...this[name](width));
+      body.dataset.drawn = key;
+    }
     this.finding.textContent = this.say();
     this.root.setAttribute("aria-label", this.finding.textContent);
     const key = this.focus ?? held;
@@ -290,11 +300,11 @@ class Explorer {
     const row = this.rows[this.data.runs.indexOf(run)];
     row.setAttribute("aria-selected", "true");
     this.list.setAttribute("aria-activedescendant", row.id);
-    const [top, bottom] = [row.offsetTop, row.offsetTop + row.offsetHeight];
-    if (top < this.list.scrollTop) this.list.scrollTop = top;
-    if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight;
+    if (this.held !== run.id) this.scrollTo(row);
+    this.held = run.id;
     if (!this.counted.textContent) this.filter();
-    this.renderCompare();
+    const other = this.other && el("option", { value: state.compare, selected: "" }, this.name(this.other));
+    if (this.compare.list.value !== state.compare) this.compare.list.replaceChildren(el("option", { value: "" }, "no other run"), ...(other ? [other] : []));
     this.slider.max = this.epochs().length - 1;
     this.slider.value = this.epochs().findLastIndex((epoch) => epoch <= state.epoch);
     this.now.textContent = `epoch ${state.epoch} of ${run.epochs}`;
@@ -309,19 +319,21 @@ class Explorer {
     this.command.textContent = ["papermill", this.data.notebook, "explorer.ipynb", values.run, values.compare, ...numbers].filter(Boolean).join(" ");
   }
 
-  /** Runs of the same shape: other bases and methods on the same data first. */
-  renderCompare() {
-    const { run } = this;
-    const key = `${run.id} ${this.state.compare}`;
-    if (this.compared === key) return;
-    this.compared = key;
-    const same = this.data.runs.filter((r) => r !== run && r.configs.length && r.depth === run.depth && r.tasks === run.tasks);
-    const near = (r) => (r.data === run.data ? 0 : 4) + (r.seed === run.seed ? 0 : 2) + (r.epochs === run.epochs ? 0 : 1);
-    const options = same.map((r) => [near(r), r]).sort((a, b) => a[0] - b[0]).map(([, r]) => r);
-    if (this.other && !options.includes(this.other)) options.unshift(this.other);
-    const text = (r) => `${this.name(r)}${r.others && `, ${r.others}`}${r.preset === "paper" ? "" : `, preset ${r.preset}`} (${r.tasks} × ${r.epochs})`;
-    this.compare.list.replaceChildren(el("option", { value: "" }, "no other run"), ...options.map((r) => el("option", { value: r.id }, text(r))));
-    this.compare.list.value = this.state.compare;
+  scrollTo(row) {
+    const top = ROW * this.rows.slice(0, this.rows.indexOf(row)).filter((r) => !r.hidden).length;
+    const { scrollTop, clientHeight } = this.list;
+    this.list.scrollTop = clamp(scrollTop, top + ROW - clientHeight, top);
+  }
+
+  /** The runs to compare with, listed when somebody opens the list: the same data and depth, the same seed first. */
+  listOthers() {
+    const { run, state } = this;
+    const near = (r) => (r.tasks === run.tasks ? 0 : 4) + (r.seed === run.seed ? 0 : 2) + (r.epochs === run.epochs ? 0 : 1);
+    const others = this.data.runs.filter((r) => r !== run && r.configs.length && r.data === run.data && r.depth === run.depth);
+    const text = (r) => `${this.name(r)} (${r.tasks} × ${r.epochs})`;
+    this.compare.list.replaceChildren(el("option", { value: "" }, "no other run"), ...others.sort((a, b) => near(a) - near(b)).map((r) => el("option", { value: r.id }, text(r))));
+    this.compare.list.value = state.compare;
+    if (this.compare.list.value !== state.compare) this.compare.list.prepend(el("option", { value: state.compare, selected: "" }, this.name(this.other)));
   }
 
   /** The finding: what the picture says, for reading and for screen readers. */
@@ -341,12 +353,21 @@ class Explorer {
       const beaten = measured.filter((entry) => entry.value.centre < ours.value.centre).length;
       words.push(`${ours.name} reaches ${ours.value.text} ${MEASURES[state.measure]}, above ${beaten} of ${measured.length} static configurations.`);
     }
+    if (this.other) words.push(this.sayDifference());
     return words.join(" ");
+  }
+
+  sayDifference() {
+    const { run, other, state } = this;
+    if (other.depth !== run.depth || !other.configs.length) return `Beside it ${this.name(other)}, of another shape.`;
+    const cells = range(Math.min(run.configs.length, other.configs.length)).flatMap((task) => range(run.depth).map((layer) => [task, layer]));
+    const apart = cells.filter(([task, layer]) => Math.abs(this.probability(run, task, layer, state.epoch) - this.probability(other, task, layer, state.epoch)) > 0.5);
+    return `Beside it ${this.name(other)}: they differ by more than 50 points in ${apart.length} of ${cells.length} cells.`;
   }
 
   // ------------------------------------------------------------------------------------------------------ heat maps
 
-  heatMaps(width) {
+  heat(width) {
     const { run, other, state } = this;
     if (!run.configs.length) return [el("p", { class: "quiet" }, NO_CHOICE)];
     const value = (r) => (task, layer) => this.probability(r, task, layer, state.epoch);
@@ -384,8 +405,8 @@ class Explorer {
     const chosen = task + 1 === this.state.task && layer + 1 === this.state.layer;
     const strength = signed ? Math.abs(share) : Math.abs(2 * share - 1);
     const side = signed ? (share > 0 ? "more" : "less") : share > 0.5 ? "shared" : "own";
-    const tip = signed ? `task ${task + 1}, layer ${layer + 1}: ${share > 0 ? "+" : ""}${(100 * share).toFixed(0)} points` : this.tipOfCell(run, task, layer, share);
-    const words = signed ? `${share > 0 ? "+" : ""}${(100 * share).toFixed(0)}` : `${(100 * share).toFixed(0)}`;
+    const tip = signed ? `task ${task + 1}, layer ${layer + 1}: ${points(share)} points` : this.tipOfCell(run, task, layer, share);
+    const words = signed ? points(share) : Math.round(100 * share);
     return el("g", { role: "gridcell", class: chosen ? "cell chosen" : "cell", tabindex: chosen ? 0 : -1, "data-key": `${key}-${task}-${layer}`, "data-tip": tip, "aria-label": tip, "aria-selected": chosen,
       click: () => { this.focus = `${key}-${task}-${layer}`; this.set({ task: task + 1, layer: layer + 1 }); } },
     el("rect", { class: "blank", x: x + 1, y: y + 1, width: w - 2, height: h - 2, rx: 4 }),
@@ -571,7 +592,7 @@ class Explorer {
     return [el("svg", { width, height, role: "radiogroup", "aria-label": said, keydown: (e) => this.walkColumns(e, measured) },
       ticks.map((tick) => [el("line", { class: "rule", x1: left, x2: width - 6, y1: y(tick), y2: y(tick) }), el("text", { x: left - 6, y: y(tick) + 4, class: "end quiet" }, (100 * tick).toFixed(high - low > 0.1 ? 0 : 1))]),
       el("text", { x: 0, y: 11, class: "quiet" }, `accuracy ${MEASURES[state.measure]} (%)`),
-      ours && el("text", { x: width - 6, y: 11, class: "ours end" }, `━ ${ours.name}, its own choice: ${ours.value.text}`), line, entries.map(column)),
+      ours && el("text", { x: width - 6, y: 11, class: "end" }, el("tspan", { class: "shared" }, "━ "), `${ours.name}, its own choice: ${ours.value.text}`), line, entries.map(column)),
     el("p", { class: "legend" }, el("span", {}, el("i", { class: "shared" }), "transferred"), el("span", {}, el("i", { class: "own" }), "task-specific, layer 1 on top"), run.planted && el("span", {}, "◆ planted answer"), el("span", { class: "quiet" }, `mean, 95 % t-interval and single seeds${missing ? `; ${missing} of ${2 ** run.depth} configurations not run` : ""}`)),
     el("p", { class: "said" }, said)];
   }

@@ -84,9 +84,8 @@ class Explorer:
 
     def _find(self, name: str, run_id: str) -> RunRecord:
         if run_id not in self.records:
-            raise LasemError(
-                f"{name} = '{run_id}' is not one of the {len(self.records)} runs here; `lasem runs` lists ids"
-            )
+            known = f"none of the {len(self.records)} runs here; `lasem runs` lists them"
+            raise LasemError(f"{name} = '{run_id}' is {known}")
         return self.records[run_id]
 
     def widget(self) -> ExplorerWidget:
@@ -103,12 +102,9 @@ class Explorer:
         return {"text/plain": TEXT, "image/png": picture, "text/html": self.html(picture)}
 
     def picture(self) -> bytes:
-        """The choices of the run, or of all runs where it has none, as PNG."""
-        return (
-            canvas.png(one_run.choices(self.record))
-            if self.record.configs
-            else canvas.png(one_run.accuracy_matrix(self.record))
-        )
+        """The choices of the run, or its accuracies where it has none, as PNG."""
+        draw = one_run.choices if self.record.configs else one_run.accuracy_matrix
+        return canvas.png(draw(self.record))
 
     def html(self, picture: str) -> str:
         """The page: the picture until the module replaces it."""
