@@ -24,17 +24,21 @@ LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # 
 
 def choices(record: RunRecord) -> Figure:
     """Which layers each task ended up transferring."""
+    with canvas.style():
+        figure = Figure((1.6 + 0.8 * record.spec.model.depth, 1.4 + 0.45 * len(record.configs)), layout="constrained")
+        draw_choices(record, figure.subplots())
+    return canvas.caption(figure, describe(record))
+
+
+def draw_choices(record: RunRecord, axes: Axes) -> None:
+    """Tasks by layers: shared or the task's own."""
     chosen = {task: config for task, config in enumerate(record.configs, start=1) if config}
     bits = np.array([[int(bit) for bit in config] for config in chosen.values()])
-    with canvas.style():
-        figure = Figure((1.6 + 0.8 * bits.shape[1], 1.4 + 0.45 * len(bits)), layout="constrained")
-        axes = figure.subplots()
-        words = np.where(bits == 1, "shared", "own")
-        sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
-                    xticklabels=range(1, bits.shape[1] + 1), yticklabels=list(chosen), ax=axes)  # fmt: skip
-        axes.set(xlabel="layer", ylabel="task")
-        axes.tick_params(axis="y", rotation=0)
-    return canvas.caption(figure, describe(record))
+    words = np.where(bits == 1, "shared", "own")
+    sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
+                xticklabels=range(1, bits.shape[1] + 1), yticklabels=list(chosen), ax=axes)  # fmt: skip
+    axes.set(xlabel="layer", ylabel="task")
+    axes.tick_params(axis="y", rotation=0)
 
 
 def transfer_over_time(record: RunRecord) -> Figure:

@@ -16,7 +16,7 @@
       explorer.slider.value = 2 * i;
       explorer.slider.dispatchEvent(new Event("input"));
     },
-    hover: (i) => root.querySelectorAll("[data-tip]")[i].dispatchEvent(new Event("pointerover", { bubbles: true })),
+    hover: (i) => root.querySelectorAll("[data-tip]")[i].dispatchEvent(new Event("pointermove", { bubbles: true })),
     open: () => explorer.listOthers(),
     compare: (i) => turn(selects["Compare with"], i + 1),
     likelihood: (i) => turn(selects.likelihood, i),

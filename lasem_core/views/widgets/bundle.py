@@ -62,6 +62,12 @@ def sentence(record: RunRecord) -> str:
     return f"{describe(record)}: {chosen}{answer}; accuracy after the last task {accuracy} %."
 
 
+def ground(spec: RunSpec) -> list[Any]:
+    """What runs have to have in common for their accuracies to be ranked."""
+    where = [spec.dataset, spec.stream.relatedness, spec.base, spec.profile]
+    return [*where, spec.stream.n_tasks, spec.schedule.epochs, spec.model.channels]
+
+
 def _planted(spec: RunSpec) -> str:
     return PLANTED[spec.stream.relatedness][0] if spec.dataset == "planted" else ""
 
@@ -125,8 +131,7 @@ class _Run:
         record, spec = self.record, self.record.spec
         others = {name: value for name, value in self.unusual.items() if name not in SAID}
         identity = spec.model_dump(mode="json") | {"seed": None}
-        ground = [spec.dataset, spec.stream.relatedness, spec.base, spec.profile, spec.stream.n_tasks,
-                  spec.schedule.epochs, spec.model.channels]  # fmt: skip
+        bits = (spec.config or "1" * spec.model.depth) if spec.method == "static" else ""
         return {
             "id": record.run_id,
             "data": record.summary.get("data_title", DATASET_NAMES[spec.dataset]),
@@ -140,11 +145,11 @@ class _Run:
             "tasks": spec.stream.n_tasks,
             "epochs": spec.schedule.epochs,
             "depth": spec.model.depth,
-            "configs": record.configs,
+            "configs": record.configs or [bits] * spec.stream.n_tasks * bool(bits),
             "planted": _planted(spec),
-            "bits": record.configs[0] if spec.method == "static" and record.configs else "",
+            "bits": bits,
             "family": json.dumps(identity, sort_keys=True),
-            "ground": json.dumps(ground),
+            "ground": json.dumps(ground(spec)),
             "results": [_round(record.summary.get(name)) for name in RESULTS],
             "accuracy": _last_accuracies(record),
         }

@@ -145,7 +145,7 @@ class Explorer {
       this.panel("posterior", "How did the belief form?", this.buildJump()),
       this.panel("lab", "Posterior lab: another likelihood or prior", this.buildLab()),
       this.panel("ranking", "Against every static configuration", this.buildMeasure())), this.buildFooter(), this.tip);
-    for (const event of ["pointerover", "focusin"]) root.addEventListener(event, (e) => this.showTip(e.target.closest?.("[data-tip]")));
+    for (const event of ["pointermove", "focusin"]) root.addEventListener(event, (e) => this.showTip(e.target.closest?.("[data-tip]")));
     root.addEventListener("pointerleave", () => this.showTip(null));
   }
 
@@ -541,12 +541,13 @@ class Explorer {
     const lines = (rule) => order.map((c) => ({ name: run.names[c], dashed: run.names[c][state.layer - 1] !== "1", points: run.steps.map((x, s) => [x, history.belief(rule, s, c)]) }));
     const each = width > 380 ? Math.floor((width - 16) / 2) : width;
     const change = (rule) => run.replays[state.task - 1][rule];
+    const changes = (rule) => (change(rule) ? `the choice last changes at mini-batch ${change(rule) + 1}` : "the choice never changes");
     const leader = (rule) => run.names[order.reduce((best, c) => (history.belief(rule, last, c) > history.belief(rule, last, best) ? c : best))];
     const draw = (title, rule) => this.chart({ width: each, height: 176, title: `${title}: ${data.rules[rule].join(", ")}`, axis: "mini-batches (log)", most: run.steps[last], lines: lines(rule),
-      marks: [{ x: change(rule) + 1, kind: "switch" }], label: `${title}, ${data.rules[rule].join(" likelihood, ")} prior: ${leader(rule)} leads, last change at mini-batch ${change(rule) + 1}`,
+      marks: [{ x: change(rule) + 1, kind: "switch" }], label: `${title}, ${data.rules[rule].join(" likelihood, ")} prior: ${leader(rule)} leads, ${changes(rule)}`,
       tips: run.steps.map((x, s) => ({ x, text: `mini-batch ${x}\n${order.slice(0, 4).map((c) => `${run.names[c]} ${percent(history.belief(rule, s, c), 1)}`).join("\n")}` })) });
     return [el("div", { class: "maps" }, draw("recorded", run.rule), draw("replayed", wanted)), this.named(lines(run.rule)),
-      el("p", { class: "said" }, `As recorded, ${leader(run.rule)} leads and the choice last changes at mini-batch ${change(run.rule) + 1} of ${run.steps[last]}; replayed, ${leader(wanted)}, mini-batch ${change(wanted) + 1}. The weights stay as trained: this replays the belief, not the learning.`)];
+      el("p", { class: "said" }, `After ${run.steps[last]} mini-batches as recorded, ${leader(run.rule)} leads and ${changes(run.rule)}; replayed, ${leader(wanted)} leads and ${changes(wanted)}. The weights stay as trained: this replays the belief, not the learning.`)];
   }
 
   // --------------------------------------------------------------------------------------------------------- ranking
@@ -641,12 +642,15 @@ class Explorer {
 
   /** All charts in one picture, where they stand on the page, with the theme's colours written into it. */
   exportSvg() {
-    const frame = this.root.getBoundingClientRect();
-    const page = el("svg", { xmlns: "http://www.w3.org/2000/svg", width: frame.width, height: frame.height, viewBox: `0 0 ${frame.width} ${frame.height}` });
+    const frame = this.root.querySelector(".panels").getBoundingClientRect();
+    const head = 44; // pixels for what the picture shows
+    const page = el("svg", { xmlns: "http://www.w3.org/2000/svg", width: frame.width, height: frame.height + head });
     page.append(el("rect", { width: "100%", height: "100%", fill: getComputedStyle(this.root).backgroundColor }));
+    const words = [this.run, this.other].filter(Boolean).map((run) => this.name(run)).join(" | ");
+    page.append(styled(this.root.querySelector("h4"), el("text", { x: 14, y: 24 }, `${words}, epoch ${this.state.epoch}`)));
     for (const node of this.root.querySelectorAll(".panels h4, .panels svg")) {
       const box = node.getBoundingClientRect();
-      const [x, y] = [box.left - frame.left, box.top - frame.top];
+      const [x, y] = [box.left - frame.left, box.top - frame.top + head];
       page.append(node.tagName === "H4" ? styled(node, el("text", { x, y: y + 14 }, node.textContent)) : el("g", { transform: `translate(${x} ${y})` }, [...node.children].map((child) => frozen(child))));
     }
     this.download("svg", "image/svg+xml", new XMLSerializer().serializeToString(page));
@@ -662,7 +666,7 @@ class Explorer {
 /** `copy` with the look that the page's style sheet gives to `node`. */
 function styled(node, copy) {
   const look = getComputedStyle(node);
-  for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"]) {
+  for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"]) {
     copy.style.setProperty(name, node.tagName === "H4" && name === "fill" ? look.color : look.getPropertyValue(name));
   }
   return copy;

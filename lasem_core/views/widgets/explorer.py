@@ -23,6 +23,7 @@ from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas, one_run
 from lasem_core.views.reproduce import NOTEBOOKS
 from lasem_core.views.widgets.bundle import pack, sentence
+from lasem_core.views.widgets.still import still
 
 HERE = Path(__file__).parent
 TEXT = "[explorer of recorded runs]"
@@ -102,9 +103,10 @@ class Explorer:
         return {"text/plain": TEXT, "image/png": picture, "text/html": self.html(picture)}
 
     def picture(self) -> bytes:
-        """The choices of the run, or its accuracies where it has none, as PNG."""
-        draw = one_run.choices if self.record.configs else one_run.accuracy_matrix
-        return canvas.png(draw(self.record))
+        """The run's choices beside the static configurations, as PNG; its accuracies where it chose nothing."""
+        if not self.record.configs:
+            return canvas.png(one_run.accuracy_matrix(self.record))
+        return canvas.png(still(self.record, self.records.values()))
 
     def html(self, picture: str) -> str:
         """The page: the picture until the module replaces it."""
