@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/make_references.py [NAME...]
 
-Pictures are dropped: nbval does not compare them, and they would weigh megabytes.
+Pictures and the explorer's pages are dropped: nbval does not compare them, and they would weigh megabytes.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+PAGE = '<div class="lasem-explorer">'
 ROOT = Path(__file__).parents[1]
 os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPLBACKEND": "agg"}
 
@@ -36,6 +37,8 @@ def without_pictures(notebook):
             for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
                 del output["data"][kind]
                 output["metadata"] = {}
+            if PAGE in output.get("data", {}).get("text/html", ""):
+                output["data"]["text/html"] = PAGE
     return notebook
 
 

@@ -127,7 +127,7 @@ def _menu(page, menu, item):
 
 
 def _command(page, words):
-    page.keyboard.press("Control+Shift+C")
+    _menu(page, "View", "Activate Command Palette")
     page.locator(".lm-CommandPalette-input").fill(words)
     page.locator(".lm-CommandPalette-item", has_text=words).first.click()
 

@@ -497,7 +497,7 @@ class Explorer {
 
   named(lines) {
     const { layer } = this.state;
-    return el("p", { class: "legend" }, lines.slice(0, COLOURED).map((line, i) => el("span", {}, el("i", { class: `swatch l${i} ${line.dashed ? "dashed" : ""}` }), el("code", {}, line.name))),
+    return el("p", { class: "legend" }, lines.slice(0, COLOURED).map((line, i) => el("span", {}, el("i", { class: `swatch l${i} ${line.dashed ? "dashed" : ""}` }), el("span", { class: "mono" }, line.name))),
       lines.length > COLOURED && el("span", {}, el("i", { class: `swatch l${COLOURED}` }), `${lines.length - COLOURED} others`), el("span", { class: "quiet" }, `solid: layer ${layer} transferred, dashed: its own`));
   }
 
