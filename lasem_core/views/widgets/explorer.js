@@ -7,6 +7,7 @@
 //     └────── set({...}) ◄─────┘   a click, a key, a control, or Python's `selection`
 
 const COLOURED = 4; // configurations with a colour of their own in a chart; the rest is grey
+const BARS = 8; // configurations with a bar
 const SVG = new Set(["svg", "g", "rect", "text", "path", "line", "circle", "tspan"]);
 const ROW = 25; // pixels, as in the style sheet
 const FILTERS = { data: "Data set", method: "Method", base: "Base", profile: "Profile", seed: "Seed" };
@@ -39,7 +40,23 @@ const distinct = (values) => [...new Set(values)];
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 const layersOf = (config) => [...config].flatMap((bit, i) => (bit === "1" ? [i + 1] : []));
-const inWords = (config) => `${config} (${config.includes("1") ? `layer${layersOf(config).length > 1 ? "s" : ""} ${layersOf(config).join(", ")}` : "no layer"})`;
+const inWords = (config) => {
+  const layers = layersOf(config);
+  return `${config} (${layers.length ? `layer${layers.length > 1 ? "s" : ""} ${layers.join(", ")}` : "no layer"})`;
+};
+const kindOf = (bit) => (bit === "1" ? "shared" : "own");
+
+const text = (x, y, words, kind = "") => el("text", { x, y, class: kind }, words);
+const box = (x, y, width, height, kind, more = {}) => el("rect", { x, y, width, height, class: kind, ...more });
+const line = (x1, y1, x2, y2, kind) => el("line", { x1, y1, x2, y2, class: kind });
+const note = (words, kind = "quiet") => el("p", { class: kind }, words);
+const sample = (kind, words) => el("span", {}, el("i", { class: kind }), words);
+
+/** The four configurations with most belief, a line each, from [name, share]. */
+function leading(beliefs) {
+  const best = beliefs.sort((a, b) => b[1] - a[1]).slice(0, 4);
+  return best.map(([name, share]) => `${name} ${percent(share, 1)}`);
+}
 
 // ---------------------------------------------------------------------------------------------------------- data
 
@@ -258,9 +275,10 @@ class Explorer {
       catch { getSelection().selectAllChildren(this.command); copy.textContent = "selected: press Ctrl+C"; }
       setTimeout(() => { copy.textContent = "copy as papermill command"; }, 2000);
     } }, "copy as papermill command");
-    const note = `Of longer runs the page keeps ${this.data.epochs} epochs a task, the last switches among them, and ${this.data.steps} of the first mini-batches, evenly spaced on the log axis.`;
+    const thinned = `Of longer runs the page keeps ${this.data.epochs} epochs a task, the last switches among them, and ` +
+      `${this.data.steps} of the first mini-batches, evenly spaced on the log axis.`;
     return el("footer", { class: "controls" }, el("button", { click: () => this.exportCsv() }, "CSV"),
-      el("button", { click: () => this.exportSvg() }, "SVG"), copy, this.command, el("p", { class: "quiet" }, note));
+      el("button", { click: () => this.exportSvg() }, "SVG"), copy, this.command, note(thinned));
   }
 
   showTip(mark) {
@@ -330,8 +348,8 @@ class Explorer {
     const { run, state } = this;
     const near = (r) => (r.tasks === run.tasks ? 0 : 4) + (r.seed === run.seed ? 0 : 2) + (r.epochs === run.epochs ? 0 : 1);
     const others = this.data.runs.filter((r) => r !== run && r.configs.length && r.data === run.data && r.depth === run.depth);
-    const text = (r) => `${this.name(r)} (${r.tasks} × ${r.epochs})`;
-    this.compare.list.replaceChildren(el("option", { value: "" }, "no other run"), ...others.sort((a, b) => near(a) - near(b)).map((r) => el("option", { value: r.id }, text(r))));
+    const options = others.sort((a, b) => near(a) - near(b)).map((r) => el("option", { value: r.id }, `${this.name(r)} (${r.tasks} × ${r.epochs})`));
+    this.compare.list.replaceChildren(el("option", { value: "" }, "no other run"), ...options);
     this.compare.list.value = state.compare;
     if (this.compare.list.value !== state.compare) this.compare.list.prepend(el("option", { value: state.compare, selected: "" }, this.name(this.other)));
   }
@@ -342,13 +360,13 @@ class Explorer {
     if (!run.configs.length) return `${this.name(run)}: ${NO_CHOICE} Accuracy after the last task ${percent(run.results[0], 1)}.`;
     const config = this.used(run, state.task - 1, state.epoch);
     const share = this.probability(run, state.task - 1, state.layer - 1, state.epoch);
-    const words = [`${this.name(run)}: after epoch ${state.epoch} of ${run.epochs}, task ${state.task} uses configuration ${inWords(config)} and transfers layer ${state.layer} with probability ${percent(share)}.`];
+    const words = [`${this.name(run)}: after epoch ${state.epoch} of ${run.epochs}, task ${state.task} uses configuration ` +
+      `${inWords(config)} and transfers layer ${state.layer} with probability ${percent(share)}.`];
     if (run.planted && !run.bits) {
       const later = run.configs.slice(1);
       words.push(`The planted answer is ${run.planted}: ${later.filter((c) => c === run.planted).length} of ${later.length} later tasks end in it.`);
     }
-    const { entries, ours } = this.standings();
-    const measured = entries.filter((entry) => entry.runs.length);
+    const { measured, ours } = this.standings();
     if (ours && measured.length > 1) {
       const beaten = measured.filter((entry) => entry.value.centre < ours.value.centre).length;
       words.push(`${ours.name} reaches ${ours.value.text} ${MEASURES[state.measure]}, above ${beaten} of ${measured.length} static configurations.`);
@@ -360,8 +378,9 @@ class Explorer {
   sayDifference() {
     const { run, other, state } = this;
     if (other.depth !== run.depth || !other.configs.length) return `Beside it ${this.name(other)}, of another shape.`;
-    const cells = range(Math.min(run.configs.length, other.configs.length)).flatMap((task) => range(run.depth).map((layer) => [task, layer]));
-    const apart = cells.filter(([task, layer]) => Math.abs(this.probability(run, task, layer, state.epoch) - this.probability(other, task, layer, state.epoch)) > 0.5);
+    const tasks = range(Math.min(run.configs.length, other.configs.length));
+    const cells = tasks.flatMap((task) => range(run.depth).map((layer) => [run, other].map((r) => this.probability(r, task, layer, state.epoch))));
+    const apart = cells.filter(([here, there]) => Math.abs(here - there) > 0.5);
     return `Beside it ${this.name(other)}: they differ by more than 50 points in ${apart.length} of ${cells.length} cells.`;
   }
 
@@ -369,185 +388,226 @@ class Explorer {
 
   heat(width) {
     const { run, other, state } = this;
-    if (!run.configs.length) return [el("p", { class: "quiet" }, NO_CHOICE)];
-    const value = (r) => (task, layer) => this.probability(r, task, layer, state.epoch);
-    const maps = [{ key: "a", run, title: other && this.name(run), value: value(run) }];
-    if (other?.configs.length) maps.push({ key: "b", run: other, title: this.name(other), value: value(other) });
+    if (!run.configs.length) return [note(NO_CHOICE)];
+    const of = (r) => (task, layer) => this.probability(r, task, layer, state.epoch);
+    const maps = [{ key: "a", run, title: other && this.name(run), value: of(run) }];
+    if (other?.configs.length) maps.push({ key: "b", run: other, title: this.name(other), value: of(other) });
     if (maps[1]?.run.depth === run.depth) {
-      maps.push({ key: "d", run: run.tasks < other.tasks ? run : other, title: "difference, first minus second", signed: true,
-        value: (task, layer) => value(run)(task, layer) - value(other)(task, layer) });
+      const value = (task, layer) => of(run)(task, layer) - of(other)(task, layer);
+      const shorter = other.configs.length < run.configs.length ? other : run;
+      maps.push({ key: "d", run: shorter, title: "difference, first minus second", signed: true, value });
     }
     const columns = width > 700 ? maps.length : 1;
-    const each = Math.floor((width - 24 * (columns - 1)) / columns);
-    return [el("div", { class: "maps" }, maps.map((map) => this.heatMap(map, Math.min(each, 720)))), this.legend(maps.length > 2)];
+    const each = Math.min(Math.floor((width - 24 * (columns - 1)) / columns), 720);
+    return [el("div", { class: "maps" }, maps.map((map) => this.heatMap(map, each))), this.legend(maps.length > 2)];
   }
 
   heatMap({ key, run, title, value, signed }, width) {
     const { state } = this;
-    const [tasks, depth, left, right, top] = [run.configs.length, run.depth, 54, signed ? 8 : 12 + 8.2 * run.depth, title ? 46 : 24];
-    const answer = run.planted && !signed;
+    const [tasks, depth, left, top] = [run.configs.length, run.depth, 54, title ? 46 : 24];
+    const right = signed ? 8 : 12 + 8.2 * depth; // the configuration in use
     const [w, h] = [(width - left - right) / depth, tasks > 6 ? 25 : 36];
+    const answer = run.planted && !signed;
     const height = top + h * tasks + (answer ? 34 : 4);
-    const text = (x, y, words, more = {}) => el("text", { x, y, ...more }, words);
-    const rows = range(tasks).map((task) => el("g", { role: "row" },
-      text(left - 8, top + h * (task + 0.5) + 4, `task ${task + 1}`, { class: task + 1 === state.task ? "end strong" : "end" }),
-      range(depth).map((layer) => this.cell({ key, run, task, layer, share: value(task, layer), signed, x: left + w * layer, y: top + h * task, w, h })),
-      !signed && text(left + w * depth + 8, top + h * (task + 0.5) + 4, this.used(run, task, state.epoch), { class: "mono" })));
-    const head = range(depth).map((layer) => text(left + w * (layer + 0.5), top - 8, w > 52 ? `layer ${layer + 1}` : layer + 1, { class: layer + 1 === state.layer ? "middle strong" : "middle" }));
-    const planted = answer && el("g", { "data-tip": `what these tasks were made for: transfer ${inWords(run.planted)}` },
-      text(left - 8, height - 9, "planted", { class: "end" }), [...run.planted].map((bit, i) => el("rect", { class: bit === "1" ? "shared" : "own", x: left + w * i + 3, y: height - 21, width: w - 6, height: 14, rx: 3 })),
-      text(left + w * depth + 8, height - 9, run.planted, { class: "mono" }));
-    return el("svg", { role: "grid", width, height, "aria-label": `${signed ? title : `Probability of transfer, ${this.name(run)}, epoch ${state.epoch}`}: ${tasks} tasks by ${depth} layers`, keydown: (e) => this.walkCells(e, key) },
-      title && text(left, 14, title, { class: "title" }), head, rows, planted);
+    const strong = (chosen, kind) => (chosen ? `${kind} strong` : kind);
+    const head = range(depth).map((i) =>
+      text(left + w * (i + 0.5), top - 8, w > 52 ? `layer ${i + 1}` : i + 1, strong(i + 1 === state.layer, "middle")));
+    const rows = range(tasks).map((task) => {
+      const [y, middle] = [top + h * task, top + h * (task + 0.5) + 4];
+      const name = text(left - 8, middle, `task ${task + 1}`, strong(task + 1 === state.task, "end"));
+      const place = (layer) => ({ x: left + w * layer + 1, y: y + 1, width: w - 2, height: h - 2, rx: 4 });
+      const cells = range(depth).map((layer) => this.cell({ key, run, task, layer, signed, share: value(task, layer) }, place(layer)));
+      return el("g", { role: "row" }, name, cells, !signed && text(width - right + 8, middle, this.used(run, task, state.epoch), "mono"));
+    });
+    const what = signed ? title : `Probability of transfer, ${this.name(run)}, epoch ${state.epoch}`;
+    const label = `${what}: ${count(tasks, "task")} by ${count(depth, "layer")}`;
+    return el("svg", { role: "grid", width, height, "aria-label": label, keydown: (e) => this.walkCells(e, key) },
+      title && text(left, 14, title, "title"), head, rows, answer && this.planted(run, left, w, height));
   }
 
-  cell({ key, run, task, layer, share, signed, x, y, w, h }) {
+  /** The configuration that the tasks were made for, below them. */
+  planted(run, left, w, height) {
+    const bits = [...run.planted].map((bit, i) => box(left + w * i + 3, height - 21, w - 6, 14, kindOf(bit), { rx: 3 }));
+    return el("g", { "data-tip": `what these tasks were made for: transfer ${inWords(run.planted)}` },
+      text(left - 8, height - 9, "planted", "end"), bits, text(left + w * run.depth + 8, height - 9, run.planted, "mono"));
+  }
+
+  cell({ key, run, task, layer, share, signed }, place) {
     const chosen = task + 1 === this.state.task && layer + 1 === this.state.layer;
     const strength = signed ? Math.abs(share) : Math.abs(2 * share - 1);
     const side = signed ? (share > 0 ? "more" : "less") : share > 0.5 ? "shared" : "own";
-    const tip = signed ? `task ${task + 1}, layer ${layer + 1}: ${points(share)} points` : this.tipOfCell(run, task, layer, share);
     const words = signed ? points(share) : Math.round(100 * share);
-    return el("g", { role: "gridcell", class: chosen ? "cell chosen" : "cell", tabindex: chosen ? 0 : -1, "data-key": `${key}-${task}-${layer}`, "data-tip": tip, "aria-label": tip, "aria-selected": chosen,
-      click: () => { this.focus = `${key}-${task}-${layer}`; this.set({ task: task + 1, layer: layer + 1 }); } },
-    el("rect", { class: "blank", x: x + 1, y: y + 1, width: w - 2, height: h - 2, rx: 4 }),
-    el("rect", { class: side, x: x + 1, y: y + 1, width: w - 2, height: h - 2, rx: 4, "fill-opacity": strength.toFixed(3) }),
-    w > 30 && el("text", { x: x + w / 2, y: y + h / 2 + 4, class: `middle ${strength > 0.6 ? `on-${side}` : ""}` }, words),
-    chosen && el("rect", { class: "frame", x: x + 1, y: y + 1, width: w - 2, height: h - 2, rx: 4 }));
+    const tip = signed ? `task ${task + 1}, layer ${layer + 1}: ${words} points` : this.tipOfCell(run, task, layer, share);
+    const name = `${key}-${task}-${layer}`;
+    const click = () => { this.focus = name; this.set({ task: task + 1, layer: layer + 1 }); };
+    const [x, y] = [place.x + place.width / 2, place.y + place.height / 2 + 4];
+    return el("g", { role: "gridcell", class: chosen ? "cell chosen" : "cell", tabindex: chosen ? 0 : -1, "aria-selected": String(chosen),
+      "data-key": name, "data-tip": tip, "aria-label": tip, click },
+      el("rect", { ...place, class: "blank" }),
+      el("rect", { ...place, class: side, "fill-opacity": strength.toFixed(3) }),
+      place.width > 28 && text(x, y, words, `middle ${strength > 0.6 ? `on-${side}` : ""}`),
+      chosen && el("rect", { ...place, class: "frame" }));
   }
 
   tipOfCell(run, task, layer, share) {
     const { epoch } = this.state;
     const family = this.family(run).filter((r) => r.configs.length > task);
     const all = interval(this.data, family.map((r) => this.probability(r, task, layer, epoch)));
-    return `task ${task + 1}, layer ${layer + 1}: transferred with probability ${percent(share, 1)} after epoch ${epoch}\nseed ${run.seed}, configuration ${this.used(run, task, epoch)} in use\n${all.n > 1 ? `over seeds ${family.map((r) => r.seed).join(", ")}: ${all.text}` : "one seed, no interval"}`;
+    const seeds = `over seeds ${family.map((r) => r.seed).join(", ")}: ${all.text}`;
+    return [`task ${task + 1}, layer ${layer + 1}: transferred with probability ${percent(share, 1)} after epoch ${epoch}`,
+      `seed ${run.seed}, configuration ${this.used(run, task, epoch)} in use`,
+      all.n > 1 ? seeds : "one seed, no interval"].join("\n");
   }
 
   walkCells(event, key) {
-    const [task, layer] = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key] ?? [0, 0];
-    if (!task && !layer) return;
+    const moves = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] };
+    if (!(event.key in moves)) return;
     event.preventDefault();
-    const to = { task: clamp(this.state.task + task, 1, this.run.configs.length), layer: clamp(this.state.layer + layer, 1, this.run.depth) };
-    this.focus = `${key}-${to.task - 1}-${to.layer - 1}`;
-    this.set(to);
+    const [down, right] = moves[event.key];
+    const task = clamp(this.state.task + down, 1, this.run.configs.length);
+    const layer = clamp(this.state.layer + right, 1, this.run.depth);
+    this.focus = `${key}-${task - 1}-${layer - 1}`;
+    this.set({ task, layer });
   }
 
   legend(signed) {
-    const key = (kind, text) => el("span", {}, el("i", { class: kind }), text);
-    return el("p", { class: "legend" }, key("own", "0 %: task-specific"), key("blank", "50 %"), key("shared", "100 %: transferred"),
-      signed && key("less", "second run transfers more"), signed && key("more", "first run transfers more"));
+    return el("p", { class: "legend" }, sample("own", "0 %: task-specific"), sample("blank", "50 %"), sample("shared", "100 %: transferred"),
+      signed && [sample("less", "second run transfers more"), sample("more", "first run transfers more")]);
   }
 
   // ----------------------------------------------------------------------------------------------------------- bars
 
   shares(width) {
     const { run, state } = this;
-    if (!run.configs.length) return [el("p", { class: "quiet" }, NO_CHOICE)];
+    if (!run.configs.length) return [note(NO_CHOICE)];
     const family = this.family(run);
-    const layers = range(run.depth).map((layer) => {
-      const shares = family.map((r) => mean(range(r.configs.length).map((task) => this.probability(r, task, layer, state.epoch))));
-      return { name: `layer ${layer + 1}`, share: shares[family.indexOf(run)], chosen: layer + 1 === state.layer,
-        tip: `layer ${layer + 1}: mean over tasks ${percent(shares[family.indexOf(run)], 1)} at seed ${run.seed}; over seeds ${interval(this.data, shares).text}`,
-        click: () => this.set({ layer: layer + 1 }) };
-    });
+    const each = width > 520 ? (width - 24) / 2 : width;
+    const layers = range(run.depth).map((layer) => this.layerShare(run, family, layer));
     const used = family.flatMap((r) => range(r.configs.length).map((task) => this.used(r, task, state.epoch)));
     const configs = distinct(used).map((config) => {
       const n = used.filter((other) => other === config).length;
-      return { name: config, share: n / used.length, chosen: config === state.config, mono: true,
-        tip: `${inWords(config)}: in use by ${n} of ${used.length} tasks (${count(family.length, "seed")})`, click: () => this.set({ config }) };
+      const tip = `${inWords(config)}: in use by ${n} of ${count(used.length, "task")} (${count(family.length, "seed")})`;
+      return { name: config, share: n / used.length, chosen: config === state.config, tip, click: () => this.set({ config }) };
     }).sort((a, b) => b.share - a.share);
-    const half = width > 520 ? (width - 24) / 2 : width;
-    const more = configs.length > 8 ? ` (8 of ${configs.length})` : "";
-    return [el("div", { class: "maps" }, this.bars("share", "layers transferred, mean over tasks", layers, half, "shared"),
-      this.bars("use", `configurations in use${more}`, configs.slice(0, 8), half, "neutral"))];
+    const more = configs.length > BARS ? ` (${BARS} of ${configs.length})` : "";
+    return [el("div", { class: "maps" }, this.bars("share", "layers transferred, mean over tasks", layers, each, "shared"),
+      this.bars("use", `configurations in use${more}`, configs.slice(0, BARS), each, "neutral"))];
+  }
+
+  layerShare(run, family, layer) {
+    const tasks = (r) => range(r.configs.length).map((task) => this.probability(r, task, layer, this.state.epoch));
+    const share = mean(tasks(run));
+    const seeds = interval(this.data, family.map((r) => mean(tasks(r)))).text;
+    const tip = `layer ${layer + 1}: mean over tasks ${percent(share, 1)} at seed ${run.seed}; over seeds ${seeds}`;
+    return { name: `layer ${layer + 1}`, share, chosen: layer + 1 === this.state.layer, tip, click: () => this.set({ layer: layer + 1 }) };
   }
 
   bars(key, title, items, width, kind) {
-    const [left, h, top] = [items[0].mono ? Math.max(52, 9 * items[0].name.length + 10) : 58, 25, 24];
+    const [left, h, top] = [Math.max(58, 9 * items[0].name.length + 10), 25, 24];
     const scale = width - left - 46;
-    return el("svg", { width, height: top + h * items.length + 4, role: "group", "aria-label": `${title}: ${items.map((i) => `${i.name} ${percent(i.share)}`).join(", ")}` },
-      el("text", { x: 0, y: 13, class: "title" }, title),
-      items.map((item, i) => el("g", { class: item.chosen ? "bar chosen" : "bar", role: "button", tabindex: 0, "data-key": `${key}-${item.name}`, "data-tip": item.tip, "aria-label": item.tip,
-        click: item.click, keydown: (e) => ["Enter", " "].includes(e.key) && (e.preventDefault(), item.click()) },
-      el("text", { x: left - 8, y: top + h * i + 16, class: `end ${item.mono ? "mono" : ""} ${item.chosen ? "strong" : ""}` }, item.name),
-      el("rect", { class: "blank", x: left, y: top + h * i + 3, width: scale, height: h - 7, rx: 3 }),
-      el("rect", { class: kind, x: left, y: top + h * i + 3, width: Math.max(scale * item.share, 1), height: h - 7, rx: 3 }),
-      el("text", { x: left + scale + 6, y: top + h * i + 16 }, percent(item.share)))));
+    const bar = (item, i) => {
+      const y = top + h * i;
+      const press = (e) => ["Enter", " "].includes(e.key) && (e.preventDefault(), item.click());
+      return el("g", { class: item.chosen ? "bar chosen" : "bar", role: "button", tabindex: 0, "data-key": `${key}-${item.name}`,
+        "data-tip": item.tip, "aria-label": item.tip, click: item.click, keydown: press },
+        text(left - 8, y + 16, item.name, `end ${key === "use" ? "mono" : ""} ${item.chosen ? "strong" : ""}`),
+        box(left, y + 3, scale, h - 7, "blank", { rx: 3 }),
+        box(left, y + 3, Math.max(scale * item.share, 1), h - 7, kind, { rx: 3 }),
+        text(left + scale + 6, y + 16, percent(item.share)));
+    };
+    const label = `${title}: ${items.map((item) => `${item.name} ${percent(item.share)}`).join(", ")}`;
+    return el("svg", { width, height: top + h * items.length + 4, role: "group", "aria-label": label }, text(0, 13, title, "title"), items.map(bar));
   }
 
   // ----------------------------------------------------------------------------------------------------- line charts
 
-  /** Lines over a log axis. lines: {name, points [[x, share]]}, the most important first; marks: {x, text, kind}. */
-  chart({ width, height = 190, title, axis, most, lines, marks = [], tips = [], label }) {
+  /** Lines over a log axis. lines: {name, dashed, points [[x, share]]}, the most important first; marks: {x, words, kind};
+   *  tips: {x, words}, one per place where the pointer may be. */
+  chart({ width, height, title, axis, most, lines, marks, tips, label }) {
     const [left, right, top, bottom] = [34, 8, title ? 22 : 8, 32];
     const x = (value) => left + ((width - left - right) * Math.log(Math.max(value, 1))) / Math.log(Math.max(most, 2));
     const y = (share) => top + (height - top - bottom) * (1 - share);
-    const path = (points) => points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-    const ticks = range(6).map((n) => 10 ** n).filter((n) => n <= most);
-    const edges = tips.map((tip, i) => (i ? (x(tips[i - 1].x) + x(tip.x)) / 2 : left));
-    return el("svg", { width, height, role: "img", "aria-label": label },
-      title && el("text", { x: left, y: 13, class: "title" }, title),
-      [0, 0.5, 1].map((share) => [el("line", { class: "rule", x1: left, x2: width - right, y1: y(share), y2: y(share) }), el("text", { x: left - 5, y: y(share) + 4, class: "end quiet" }, `${100 * share}`)]),
-      ticks.map((n) => [el("line", { class: "rule", x1: x(n), x2: x(n), y1: y(0), y2: y(0) + 4 }), el("text", { x: x(n), y: height - 17, class: "middle quiet" }, n)]),
-      el("text", { x: width - right, y: height - 3, class: "end quiet" }, axis),
-      lines.map((line, i) => el("path", { class: `line l${Math.min(lines.length - 1 - i, COLOURED)} ${lines.at(-1 - i).dashed ? "dashed" : ""}`, d: path(lines.at(-1 - i).points) })),
-      marks.map((mark) => [el("line", { class: `mark ${mark.kind}`, x1: x(mark.x), x2: x(mark.x), y1: y(1), y2: y(0) }),
-        mark.text && el("text", { x: clamp(x(mark.x), left + 34, width - right - 34), y: y(1) - 2, class: "middle quiet halo" }, mark.text)]),
-      tips.map((tip, i) => el("rect", { class: "hit", x: edges[i], y: y(1), width: Math.max((edges[i + 1] ?? width - right) - edges[i], 1), height: y(0) - y(1), "data-tip": tip.text })));
+    const path = (all) => all.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+    const rule = (share) => [line(left, y(share), width - right, y(share), "rule"), text(left - 5, y(share) + 4, 100 * share, "end quiet")];
+    const tick = (n) => [line(x(n), y(0), x(n), y(0) + 4, "rule"), text(x(n), height - 17, n, "middle quiet")];
+    const curve = (one, rank) => el("path", { class: `line ${one.dashed ? "dashed" : ""} l${Math.min(rank, COLOURED)}`, d: path(one.points) });
+    const mark = ({ x: at, words, kind }) => [line(x(at), y(1), x(at), y(0), `mark ${kind}`),
+      words && text(clamp(x(at), left + 34, width - right - 34), y(1) - 2, words, "middle quiet halo")];
+    const edges = [left, ...tips.slice(1).map((tip, i) => (x(tips[i].x) + x(tip.x)) / 2), width - right];
+    const hits = tips.map((tip, i) => box(edges[i], y(1), Math.max(edges[i + 1] - edges[i], 1), y(0) - y(1), "hit", { "data-tip": tip.words }));
+    return el("svg", { width, height, role: "img", "aria-label": label }, title && text(left, 13, title, "title"), [0, 0.5, 1].map(rule),
+      range(6).map((n) => 10 ** n).filter((n) => n <= most).map(tick), text(width - right, height - 3, axis, "end quiet"),
+      lines.map(curve).reverse(), marks.map(mark), hits);
   }
 
+  /** The key to a chart's lines. */
   named(lines) {
-    const { layer } = this.state;
-    return el("p", { class: "legend" }, lines.slice(0, COLOURED).map((line, i) => el("span", {}, el("i", { class: `swatch l${i} ${line.dashed ? "dashed" : ""}` }), el("span", { class: "mono" }, line.name))),
-      lines.length > COLOURED && el("span", {}, el("i", { class: `swatch l${COLOURED}` }), `${lines.length - COLOURED} others`), el("span", { class: "quiet" }, `solid: layer ${layer} transferred, dashed: its own`));
+    const words = (one) => el("span", { class: "mono" }, one.name);
+    return el("p", { class: "legend" },
+      lines.slice(0, COLOURED).map((one, i) => sample(`swatch l${i} ${one.dashed ? "dashed" : ""}`, words(one))),
+      lines.length > COLOURED && sample(`swatch l${COLOURED}`, `${lines.length - COLOURED} others`),
+      el("span", { class: "quiet" }, `solid: layer ${this.state.layer} transferred, dashed: its own`));
   }
+
+  isOwn(config) { return config[this.state.layer - 1] !== "1"; }
 
   /** The last change of the choice in the task: as a place on the axis, as an epoch and in words. */
   lastSwitch() {
     const { run, state } = this;
-    const [epoch, step] = [run.switches[state.task - 1], run.rule >= 0 ? run.replays[state.task - 1][run.rule] : run.wins[state.task - 1]];
-    if (run.batches && (epoch - 1) * run.batches < run.steps.at(-1) && step >= 0) {
-      return { x: step + 1, epoch: clamp(Math.ceil((step + 1) / run.batches), 1, run.epochs), text: step ? `mini-batch ${step + 1}` : "never changed" };
+    const task = state.task - 1;
+    const step = run.rule >= 0 ? run.replays[task][run.rule] : run.wins[task]; // counted from 0; -1: not recorded
+    const epoch = run.switches[task];
+    if (run.batches && step >= 0 && (epoch - 1) * run.batches < run.steps.at(-1)) {
+      const during = clamp(Math.ceil((step + 1) / run.batches), 1, run.epochs);
+      return { x: step + 1, epoch: during, words: step && `mini-batch ${step + 1}` };
     }
-    return { x: epoch * (run.batches || 1), epoch, text: epoch > 1 ? `epoch ${epoch}` : "never changed" };
+    return { x: epoch * (run.batches || 1), epoch, words: epoch > 1 && `epoch ${epoch}` };
   }
 
   posterior(width) {
-    const { run, state, data } = this;
-    if (!("at" in run)) return [el("p", { class: "quiet" }, run.configs.length ? `A static configuration has no belief: every task uses ${run.bits}.` : NO_CHOICE)];
-    const history = visit(data, run, state.task - 1);
+    const { run, state } = this;
+    if (!("at" in run)) return [note(run.bits ? `A static configuration has no belief: every task uses ${run.bits}.` : NO_CHOICE)];
+    const history = visit(this.data, run, state.task - 1);
     const per = run.batches || 1;
-    const epochs = run.shown.map((epoch, e) => [epoch * per, e, epoch]).filter(([x]) => !run.steps.length || x > run.steps.at(-1));
-    const lines = run.names.map((name, c) => ({ name, dashed: name[state.layer - 1] !== "1",
-      points: [...run.steps.map((x, s) => [x, history.step(s, c)]), ...epochs.map(([x, e]) => [x, history.epoch(e, c)])] }));
-    lines.sort((a, b) => mean(b.points.map((p) => p[1])) + b.points.at(-1)[1] - mean(a.points.map((p) => p[1])) - a.points.at(-1)[1]);
-    const tips = lines[0].points.map(([x], i) => ({ x, text: `${i < run.steps.length ? `mini-batch ${x}` : `epoch ${x / per}`}\n` +
-      lines.map((line) => [line.points[i][1], line.name]).sort((a, b) => b[0] - a[0]).slice(0, 4).map(([share, name]) => `${name} ${percent(share, 1)}`).join("\n") }));
+    const later = run.shown.map((epoch, e) => [epoch * per, e]).filter(([x]) => !run.steps.length || x > run.steps.at(-1));
+    const lines = run.names.map((name, c) => ({ name, dashed: this.isOwn(name),
+      points: [...run.steps.map((x, s) => [x, history.step(s, c)]), ...later.map(([x, e]) => [x, history.epoch(e, c)])] }));
+    const weight = (one) => mean(one.points.map((point) => point[1])) + one.points.at(-1)[1];
+    lines.sort((a, b) => weight(b) - weight(a));
+    const tips = lines[0].points.map(([x], i) => ({ x, words: [i < run.steps.length ? `mini-batch ${x}` : `epoch ${x / per}`,
+      ...leading(lines.map((one) => [one.name, one.points[i][1]]))].join("\n") }));
     const last = this.lastSwitch();
-    const marks = [{ x: last.x, kind: "switch", text: "last switch" }, { x: state.epoch * per, kind: "present" }];
-    const said = `Task ${state.task}: the choice last switches at ${last.text}; afterwards ${lines[0].name} leads with ${percent(lines[0].points.at(-1)[1])} of the posterior.`;
-    return [this.chart({ width, height: 214, most: run.epochs * per, axis: run.batches ? `mini-batches (log); ${run.batches} an epoch` : "epoch (log)", lines, marks, tips, label: said }),
-      this.named(lines), el("p", { class: "said" }, last.text === "never changed" ? said.replace("the choice last switches at never changed; afterwards", "the choice never changed;") : said)];
+    const marks = [{ x: last.x, kind: "switch", words: "last switch" }, { x: state.epoch * per, kind: "present" }];
+    const change = last.words ? `the choice last switches at ${last.words}; afterwards` : "the choice never switches;";
+    const said = `Task ${state.task}: ${change} ${lines[0].name} leads with ${percent(lines[0].points.at(-1)[1])} of the posterior.`;
+    const axis = run.batches ? `mini-batches (log); ${run.batches} an epoch` : "epoch (log)";
+    return [this.chart({ width, height: 214, most: run.epochs * per, axis, lines, marks, tips, label: said }), this.named(lines), note(said, "said")];
   }
 
   // ------------------------------------------------------------------------------------------------------------- lab
 
   lab(width) {
     const { run, state, data } = this;
-    if (!(run.rule >= 0)) return [el("p", { class: "quiet" }, "Only a LASEM run whose first posteriors were recorded in full can be replayed.")];
+    if (!(run.rule >= 0)) return [note("Only a LASEM run whose first posteriors were recorded in full can be replayed.")];
     const wanted = data.rules.findIndex(([likelihood, prior]) => likelihood === state.likelihood && prior === state.prior);
     const history = visit(data, run, state.task - 1);
     const last = run.steps.length - 1;
-    const order = range(run.names.length).sort((a, b) => history.belief(run.rule, last, b) + history.belief(wanted, last, b) - history.belief(run.rule, last, a) - history.belief(wanted, last, a));
-    const lines = (rule) => order.map((c) => ({ name: run.names[c], dashed: run.names[c][state.layer - 1] !== "1", points: run.steps.map((x, s) => [x, history.belief(rule, s, c)]) }));
-    const each = width > 380 ? Math.floor((width - 16) / 2) : width;
-    const change = (rule) => run.replays[state.task - 1][rule];
-    const changes = (rule) => (change(rule) ? `the choice last changes at mini-batch ${change(rule) + 1}` : "the choice never changes");
-    const leader = (rule) => run.names[order.reduce((best, c) => (history.belief(rule, last, c) > history.belief(rule, last, best) ? c : best))];
-    const draw = (title, rule) => this.chart({ width: each, height: 176, title: `${title}: ${data.rules[rule].join(", ")}`, axis: "mini-batches (log)", most: run.steps[last], lines: lines(rule),
-      marks: [{ x: change(rule) + 1, kind: "switch" }], label: `${title}, ${data.rules[rule].join(" likelihood, ")} prior: ${leader(rule)} leads, ${changes(rule)}`,
-      tips: run.steps.map((x, s) => ({ x, text: `mini-batch ${x}\n${order.slice(0, 4).map((c) => `${run.names[c]} ${percent(history.belief(rule, s, c), 1)}`).join("\n")}` })) });
-    return [el("div", { class: "maps" }, draw("recorded", run.rule), draw("replayed", wanted)), this.named(lines(run.rule)),
-      el("p", { class: "said" }, `After ${run.steps[last]} mini-batches as recorded, ${leader(run.rule)} leads and ${changes(run.rule)}; replayed, ${leader(wanted)} leads and ${changes(wanted)}. The weights stay as trained: this replays the belief, not the learning.`)];
+    const final = (rule, c) => history.belief(rule, last, c);
+    const order = range(run.names.length).sort((a, b) => final(run.rule, b) + final(wanted, b) - final(run.rule, a) - final(wanted, a));
+    const say = (rule) => {
+      const leader = run.names[order.reduce((best, c) => (final(rule, c) > final(rule, best) ? c : best))];
+      const change = run.replays[state.task - 1][rule];
+      return `${leader} leads and the choice ${change ? `last changes at mini-batch ${change + 1}` : "never changes"}`;
+    };
+    const linesOf = (rule) => order.map((c) => ({ name: run.names[c], dashed: this.isOwn(run.names[c]),
+      points: run.steps.map((x, s) => [x, history.belief(rule, s, c)]) }));
+    const draw = (how, rule) => this.chart({ width: width > 380 ? Math.floor((width - 16) / 2) : width, height: 176,
+      title: `${how}: ${data.rules[rule].join(", ")}`, label: `${how}, ${data.rules[rule].join(" likelihood, ")} prior: ${say(rule)}`,
+      axis: "mini-batches (log)", most: run.steps[last], lines: linesOf(rule), marks: [{ x: run.replays[state.task - 1][rule] + 1, kind: "switch" }],
+      tips: run.steps.map((x, s) => ({ x, words: [`mini-batch ${x}`, ...leading(order.map((c) => [run.names[c], history.belief(rule, s, c)]))].join("\n") })) });
+    const said = `After ${run.steps[last]} mini-batches as recorded, ${say(run.rule)}; replayed, ${say(wanted)}. ` +
+      "The weights stay as trained: this replays the belief, not the learning.";
+    return [el("div", { class: "maps" }, draw("recorded", run.rule), draw("replayed", wanted)), this.named(linesOf(run.rule)), note(said, "said")];
   }
 
   // --------------------------------------------------------------------------------------------------------- ranking
@@ -555,66 +615,88 @@ class Explorer {
   /** Static configurations on the run's ground, best first, those that were not run last; and what chose for itself. */
   standings() {
     const { run, state, data } = this;
-    const ground = data.runs.filter((r) => r.ground === run.ground && r.results[state.measure] != null);
-    const value = (runs) => (runs.length ? interval(data, runs.map((r) => r.results[state.measure])) : null);
-    const bits = distinct(ground.filter((r) => r.bits).map((r) => r.bits));
-    const all = run.depth <= 4 ? range(2 ** run.depth).map((n) => n.toString(2).padStart(run.depth, "0")) : bits;
-    const entries = all.map((config) => ground.filter((r) => r.bits === config)).map((runs, i) => ({ config: all[i], runs, value: value(runs) }));
-    entries.sort((a, b) => (b.value?.centre ?? -1) - (a.value?.centre ?? -1));
+    const result = (r) => r.results[state.measure];
+    const ground = data.runs.filter((r) => r.ground === run.ground && result(r) != null);
+    const ranked = (runs) => (runs.length ? interval(data, runs.map(result)) : null);
+    const every = range(2 ** run.depth).map((n) => n.toString(2).padStart(run.depth, "0"));
+    const configs = run.depth <= 4 ? every : distinct(ground.filter((r) => r.bits).map((r) => r.bits));
+    const entries = configs.map((config) => {
+      const runs = ground.filter((r) => r.bits === config);
+      return { config, runs, value: ranked(runs) };
+    }).sort((a, b) => (b.value?.centre ?? -1) - (a.value?.centre ?? -1));
     const chooser = run.configs.length && !run.bits ? run : ground.find((r) => r.method === "LASEM");
-    const own = chooser ? this.family(chooser).filter((r) => r.results[state.measure] != null) : [];
-    return { entries, ours: own.length ? { name: `${chooser.method} ${chooser.base}`, value: value(own) } : null };
+    const own = chooser ? this.family(chooser).filter((r) => result(r) != null) : [];
+    const ours = own.length ? { name: `${chooser.method} ${chooser.base}`, value: ranked(own) } : null;
+    return { entries, measured: entries.filter((entry) => entry.value), ours };
   }
 
+  /** The static run of the chosen configuration, at the run's seed if there is one. */
   static() {
     const runs = this.standings().entries.find((entry) => entry.config === this.state.config)?.runs ?? [];
     return runs.find((r) => r.seed === this.run.seed) ?? runs[0];
   }
 
   ranking(width) {
-    const { run, state, data } = this;
-    const { entries, ours } = this.standings();
-    const measured = entries.filter((entry) => entry.value);
-    this.against.disabled = !this.static() || this.static() === run;
-    if (!measured.length) return [el("p", { class: "quiet" }, `No static configuration was run on ${run.data} with ${run.base}, ${run.tasks} tasks of ${run.epochs} epochs.`)];
-    const ends = [...measured.map((entry) => entry.value), ...(ours ? [ours.value] : [])].flatMap((v) => [v.centre - v.half, v.centre + v.half]);
-    const [low, high] = [Math.max(0, Math.floor(10 * Math.min(...ends) - 0.2) / 10), Math.min(1, Math.ceil(10 * Math.max(...ends) + 0.2) / 10)];
-    const [left, top, height, bottom] = [40, 20, 280, 30 + 11 * run.depth];
-    const w = (width - left - 6) / entries.length;
+    const { run, state } = this;
+    const { entries, measured, ours } = this.standings();
+    const rival = this.static();
+    this.against.disabled = !rival || rival === run;
+    if (!measured.length) return [note(`No static configuration was run on ${run.data} with ${run.base}, ${run.tasks} tasks of ${run.epochs} epochs.`)];
+    const values = [...measured, ...(ours ? [ours] : [])].map((entry) => entry.value);
+    const low = Math.max(0, Math.floor(10 * Math.min(...values.map((v) => v.centre - v.half)) - 0.2) / 10);
+    const high = Math.min(1, Math.ceil(10 * Math.max(...values.map((v) => v.centre + v.half)) + 0.2) / 10);
+    const [left, right, top, height, bottom] = [40, width - 6, 20, 280, 30 + 11 * run.depth];
     const y = (share) => top + (height - top - bottom) * (1 - (clamp(share, low, high) - low) / (high - low || 1));
-    const ticks = range(5).map((n) => low + ((high - low) * n) / 4);
-    const column = (entry, i) => this.column({ entry, x: left + w * i, w, y, top, height, bottom, rank: measured.indexOf(entry) + 1, of: measured.length });
-    const line = ours && [el("rect", { class: "band", x: left, width: width - left - 6, y: y(ours.value.centre + ours.value.half), height: Math.max(y(ours.value.centre - ours.value.half) - y(ours.value.centre + ours.value.half), 0) }),
-      el("line", { class: "ours", x1: left, x2: width - 6, y1: y(ours.value.centre), y2: y(ours.value.centre) })];
-    const chosen = entries.find((entry) => entry.config === state.config);
-    const said = `${chosen ? `${inWords(chosen.config)} as a static configuration: ${chosen.value ? `${chosen.value.text}, rank ${measured.indexOf(chosen) + 1} of ${measured.length}` : "not run"}. ` : ""}` +
-      `${ours ? `${ours.name}, its own choice per task: ${ours.value.text}. ` : "LASEM was not run here. "}${run.planted ? `Planted answer: ${run.planted}.` : ""}`;
-    const missing = 2 ** run.depth - measured.length;
+    const w = (right - left) / entries.length;
+    const tick = (share) => [line(left, y(share), right, y(share), "rule"),
+      text(left - 6, y(share) + 4, (100 * share).toFixed(high - low > 0.1 ? 0 : 1), "end quiet")];
+    const band = () => {
+      const [upper, lower] = [y(ours.value.centre + ours.value.half), y(ours.value.centre - ours.value.half)];
+      return [box(left, upper, right - left, lower - upper, "band"), line(left, y(ours.value.centre), right, y(ours.value.centre), "ours"),
+        el("text", { x: right, y: 11, class: "end" }, el("tspan", { class: "shared" }, "━ "), `${ours.name}, its own choice: ${ours.value.text}`)];
+    };
+    const said = this.sayRanking(entries, measured, ours);
+    const columns = entries.map((entry, i) => this.column(entry, measured, { x: left + w * i, w, y, top, height, bottom }));
     return [el("svg", { width, height, role: "radiogroup", "aria-label": said, keydown: (e) => this.walkColumns(e, measured) },
-      ticks.map((tick) => [el("line", { class: "rule", x1: left, x2: width - 6, y1: y(tick), y2: y(tick) }), el("text", { x: left - 6, y: y(tick) + 4, class: "end quiet" }, (100 * tick).toFixed(high - low > 0.1 ? 0 : 1))]),
-      el("text", { x: 0, y: 11, class: "quiet" }, `accuracy ${MEASURES[state.measure]} (%)`),
-      ours && el("text", { x: width - 6, y: 11, class: "end" }, el("tspan", { class: "shared" }, "━ "), `${ours.name}, its own choice: ${ours.value.text}`), line, entries.map(column)),
-    el("p", { class: "legend" }, el("span", {}, el("i", { class: "shared" }), "transferred"), el("span", {}, el("i", { class: "own" }), "task-specific, layer 1 on top"), run.planted && el("span", {}, "◆ planted answer"), el("span", { class: "quiet" }, `mean, 95 % t-interval and single seeds${missing ? `; ${missing} of ${2 ** run.depth} configurations not run` : ""}`)),
-    el("p", { class: "said" }, said)];
+      range(5).map((n) => tick(low + ((high - low) * n) / 4)), text(0, 11, `accuracy ${MEASURES[state.measure]} (%)`, "quiet"), ours && band(), columns),
+      this.namedColumns(measured), note(said, "said")];
   }
 
-  column({ entry, x, w, y, top, height, bottom, rank, of }) {
+  sayRanking(entries, measured, ours) {
+    const { run, state } = this;
+    const chosen = entries.find((entry) => entry.config === state.config);
+    const reached = (entry) => (entry.value ? `${entry.value.text}, rank ${measured.indexOf(entry) + 1} of ${measured.length}` : "not run");
+    return [chosen && `${inWords(chosen.config)} as a static configuration: ${reached(chosen)}.`,
+      ours ? `${ours.name}, its own choice per task: ${ours.value.text}.` : "LASEM was not run here.",
+      run.planted && `Planted answer: ${run.planted}.`].filter(Boolean).join(" ");
+  }
+
+  namedColumns(measured) {
+    const { run } = this;
+    const missing = 2 ** run.depth - measured.length;
+    const rest = missing ? `; ${missing} of ${2 ** run.depth} configurations not run` : "";
+    return el("p", { class: "legend" }, sample("shared", "transferred"), sample("own", "task-specific, layer 1 on top"),
+      run.planted && el("span", {}, "◆ planted answer"), el("span", { class: "quiet" }, `mean, 95 % t-interval and single seeds${rest}`));
+  }
+
+  column({ config, runs, value }, measured, { x, w, y, top, height, bottom }) {
     const { state, run } = this;
-    const { config, value } = entry;
     const chosen = config === state.config;
-    const middle = x + w / 2;
-    const size = clamp(w - 6, 5, 16);
-    const tip = value ? `${inWords(config)}: ${value.text}, rank ${rank} of ${of}\nseeds ${entry.runs.map((r) => `${r.seed}: ${percent(r.results[state.measure], 1)}`).join(", ")}` : `${inWords(config)}: not run`;
-    const away = config[state.layer - 1] === "1" ? "" : "away";
+    const [middle, size] = [x + w / 2, clamp(w - 6, 5, 16)];
+    const rank = measured.findIndex((entry) => entry.config === config) + 1;
+    const seeds = runs.map((r) => `${r.seed}: ${percent(r.results[state.measure], 1)}`).join(", ");
+    const tip = value ? `${inWords(config)}: ${value.text}, rank ${rank} of ${measured.length}\nseeds ${seeds}` : `${inWords(config)}: not run`;
+    const entrance = chosen || (rank === 1 && !measured.some((entry) => entry.config === state.config)); // of the Tab key
     const pick = () => { this.focus = `pick-${config}`; this.set({ config }); };
-    return el("g", { class: `column ${chosen ? "chosen" : ""} ${value ? "" : "missing"}`, role: "radio", "aria-checked": String(chosen), "aria-disabled": String(!value), "aria-label": tip, tabindex: value && (chosen || (rank === 1 && !entry.runs.length)) ? 0 : value ? -1 : undefined,
+    return el("g", { class: `column ${chosen ? "chosen" : ""} ${value ? "" : "missing"}`, role: "radio", "aria-checked": String(chosen),
+      "aria-disabled": String(!value), "aria-label": tip, tabindex: value ? (entrance ? 0 : -1) : undefined,
       "data-key": `pick-${config}`, "data-tip": tip, click: value ? pick : undefined },
-    el("rect", { class: "hit", x, y: top, width: w, height: height - top }),
-    value && [el("line", { class: "whisker", x1: middle, x2: middle, y1: y(value.centre - value.half), y2: y(value.centre + value.half) }),
-      entry.runs.map((r) => el("circle", { class: "seed", cx: middle, cy: y(r.results[state.measure]), r: 2.5 })),
-      el("circle", { class: `dot ${away}`, cx: middle, cy: y(value.centre), r: clamp(w / 5, 4, 7) })],
-    [...config].map((bit, i) => el("rect", { class: bit === "1" ? "shared" : "own", x: middle - size / 2, y: height - bottom + 10 + 11 * i, width: size, height: 9, rx: 2 })),
-    config === run.planted && el("text", { class: "middle", x: middle, y: height - 3 }, "◆"));
+      box(x, top, w, height - top, "hit"),
+      value && [line(middle, y(value.centre - value.half), middle, y(value.centre + value.half), "whisker"),
+        runs.map((r) => el("circle", { class: "seed", cx: middle, cy: y(r.results[state.measure]), r: 2.5 })),
+        el("circle", { class: this.isOwn(config) ? "dot away" : "dot", cx: middle, cy: y(value.centre), r: clamp(w / 5, 4, 7) })],
+      [...config].map((bit, i) => box(middle - size / 2, height - bottom + 10 + 11 * i, size, 9, kindOf(bit), { rx: 2 })),
+      config === run.planted && text(middle, height - 3, "◆", "middle"));
   }
 
   walkColumns(event, measured) {
@@ -630,14 +712,20 @@ class Explorer {
   // --------------------------------------------------------------------------------------------------------- export
 
   exportCsv() {
-    const lines = [["run", "data", "method", "base", "preset", "profile", "seed", "task", "epoch", "configuration", "layer", "transferred"]];
+    const table = [["run", "data", "method", "base", "preset", "profile", "seed", "task", "epoch", "configuration", "layer", "transferred"]];
     for (const run of [this.run, this.other].filter((r) => r?.configs.length)) {
-      for (const task of range(run.configs.length)) for (const epoch of run.shown ?? [run.epochs]) for (const layer of range(run.depth)) {
-        lines.push([run.id, run.data, run.method, run.base, run.preset, run.profile, run.seed, task + 1, epoch, this.used(run, task, epoch), layer + 1, this.probability(run, task, layer, epoch).toFixed(3)]);
+      const own = [run.id, run.data, run.method, run.base, run.preset, run.profile, run.seed];
+      for (const task of range(run.configs.length)) {
+        for (const epoch of run.shown ?? [run.epochs]) {
+          const used = this.used(run, task, epoch);
+          for (const layer of range(run.depth)) {
+            table.push([...own, task + 1, epoch, used, layer + 1, this.probability(run, task, layer, epoch).toFixed(3)]);
+          }
+        }
       }
     }
     const quote = (cell) => (/[",]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
-    this.download("csv", "text/csv", lines.map((cells) => cells.map(quote).join(",")).join("\n") + "\n");
+    this.download("csv", "text/csv", table.map((cells) => cells.map(quote).join(",")).join("\n") + "\n");
   }
 
   /** All charts in one picture, where they stand on the page, with the theme's colours written into it. */
@@ -647,11 +735,12 @@ class Explorer {
     const page = el("svg", { xmlns: "http://www.w3.org/2000/svg", width: frame.width, height: frame.height + head });
     page.append(el("rect", { width: "100%", height: "100%", fill: getComputedStyle(this.root).backgroundColor }));
     const words = [this.run, this.other].filter(Boolean).map((run) => this.name(run)).join(" | ");
-    page.append(styled(this.root.querySelector("h4"), el("text", { x: 14, y: 24 }, `${words}, epoch ${this.state.epoch}`)));
+    page.append(styled(this.root.querySelector("h4"), text(14, 24, `${words}, epoch ${this.state.epoch}`)));
     for (const node of this.root.querySelectorAll(".panels h4, .panels svg")) {
       const box = node.getBoundingClientRect();
       const [x, y] = [box.left - frame.left, box.top - frame.top + head];
-      page.append(node.tagName === "H4" ? styled(node, el("text", { x, y: y + 14 }, node.textContent)) : el("g", { transform: `translate(${x} ${y})` }, [...node.children].map((child) => frozen(child))));
+      const heading = node.tagName === "H4" && styled(node, text(x, y + 14, node.textContent));
+      page.append(heading || el("g", { transform: `translate(${x} ${y})` }, [...node.children].map(frozen)));
     }
     this.download("svg", "image/svg+xml", new XMLSerializer().serializeToString(page));
   }
@@ -663,12 +752,14 @@ class Explorer {
   }
 }
 
+const LOOK = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity",
+  "font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
+
 /** `copy` with the look that the page's style sheet gives to `node`. */
 function styled(node, copy) {
   const look = getComputedStyle(node);
-  for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"]) {
-    copy.style.setProperty(name, node.tagName === "H4" && name === "fill" ? look.color : look.getPropertyValue(name));
-  }
+  for (const name of LOOK) copy.style.setProperty(name, look.getPropertyValue(name));
+  if (node.tagName === "H4") copy.style.setProperty("fill", look.color);
   return copy;
 }
 
