@@ -96,7 +96,8 @@ def test_cells_show_the_records_probabilities(explorer, lasem):
         assert abs(int(cell(explorer, 8, layer).text_content()) - 100 * first[f"transfer_{layer}"].item()) < 1
 
 
-def test_hovering_tells_value_seed_configuration_and_interval(explorer):
+def test_hovering_tells_value_seed_configuration_and_interval(explorer, shots):
+    explorer.screenshot(path=shots / "page-planted.png", full_page=True)
     cell(explorer, 2, 1).hover()
     tip = explorer.locator(".tip").inner_text()
     assert re.search(
@@ -186,6 +187,12 @@ def test_playing_and_jumping_to_the_last_switch(explorer, lasem, records):
     explorer.get_by_role("button", name="play").click()
     explorer.wait_for_function("document.querySelector('.stage').explorer.state.epoch === 30")
     assert explorer.get_by_role("button", name="play").is_visible()  # it stops at the end
+
+
+def test_a_configuration_has_one_colour_in_every_chart(explorer):
+    cell(explorer, 2, 3).click()
+    names = [explorer.locator(f".{panel} .legend .mono").all_inner_texts() for panel in ("posterior", "lab")]
+    assert names[0] == names[1]
 
 
 def test_another_likelihood_and_prior(explorer):

@@ -15,7 +15,7 @@ const MEASURES = ["after the last task", "peak at best validation", "peak on tes
 const FOLLOWS = { // what each panel has to be drawn again for
   heat: ["run", "compare", "task", "layer", "epoch"],
   shares: ["run", "layer", "epoch", "config"],
-  posterior: ["run", "task", "layer", "epoch"],
+  posterior: ["run", "task", "layer", "epoch", "likelihood", "prior"],
   lab: ["run", "task", "layer", "likelihood", "prior"],
   ranking: ["run", "layer", "config", "measure"],
 };
@@ -549,6 +549,23 @@ class Explorer {
       el("span", { class: "quiet" }, `solid: layer ${this.state.layer} transferred, dashed: its own`));
   }
 
+  /** Configurations by belief, recorded and replayed: a configuration has the same colour in every chart. */
+  byBelief() {
+    const { run, data, state } = this;
+    const history = visit(data, run, state.task - 1);
+    const [steps, last] = [range(run.steps.length), run.shown.length - 1];
+    const rules = run.rule >= 0 ? [run.rule, this.wanted()] : [];
+    const weights = run.names.map((_, c) => history.epoch(last, c) + mean([0, ...steps.map((s) => history.step(s, c))]) +
+      rules.reduce((sum, rule) => sum + history.belief(rule, steps.length - 1, c), 0));
+    return range(run.names.length).sort((a, b) => weights[b] - weights[a]);
+  }
+
+  /** The number of the rule that the lab replays. */
+  wanted() {
+    const { likelihood, prior } = this.state;
+    return this.data.rules.findIndex((rule) => rule[0] === likelihood && rule[1] === prior);
+  }
+
   isOwn(config) { return config[this.state.layer - 1] !== "1"; }
 
   /** The last change of the choice in the task: as a place on the axis, as an epoch and in words. */
@@ -570,16 +587,15 @@ class Explorer {
     const history = visit(this.data, run, state.task - 1);
     const per = run.batches || 1;
     const later = run.shown.map((epoch, e) => [epoch * per, e]).filter(([x]) => !run.steps.length || x > run.steps.at(-1));
-    const lines = run.names.map((name, c) => ({ name, dashed: this.isOwn(name),
+    const lines = this.byBelief().map((c) => ({ name: run.names[c], dashed: this.isOwn(run.names[c]),
       points: [...run.steps.map((x, s) => [x, history.step(s, c)]), ...later.map(([x, e]) => [x, history.epoch(e, c)])] }));
-    const weight = (one) => mean(one.points.map((point) => point[1])) + one.points.at(-1)[1];
-    lines.sort((a, b) => weight(b) - weight(a));
     const tips = lines[0].points.map(([x], i) => ({ x, words: [i < run.steps.length ? `mini-batch ${x}` : `epoch ${x / per}`,
       ...leading(lines.map((one) => [one.name, one.points[i][1]]))].join("\n") }));
     const last = this.lastSwitch();
     const marks = [{ x: last.x, kind: "switch", words: "last switch" }, { x: state.epoch * per, kind: "present" }];
+    const [leader, share] = lines.map((one) => [one.name, one.points.at(-1)[1]]).reduce((best, next) => (next[1] > best[1] ? next : best));
     const change = last.words ? `the choice last switches at ${last.words}; afterwards` : "the choice never switches;";
-    const said = `Task ${state.task}: ${change} ${lines[0].name} leads with ${percent(lines[0].points.at(-1)[1])} of the posterior.`;
+    const said = `Task ${state.task}: ${change} ${leader} leads with ${percent(share)} of the posterior.`;
     const axis = run.batches ? `mini-batches (log); ${run.batches} an epoch` : "epoch (log)";
     return [this.chart({ width, height: 214, most: run.epochs * per, axis, lines, marks, tips, label: said }), this.named(lines), note(said, "said")];
   }
@@ -589,11 +605,11 @@ class Explorer {
   lab(width) {
     const { run, state, data } = this;
     if (!(run.rule >= 0)) return [note("Only a LASEM run whose first posteriors were recorded in full can be replayed.")];
-    const wanted = data.rules.findIndex(([likelihood, prior]) => likelihood === state.likelihood && prior === state.prior);
+    const wanted = this.wanted();
     const history = visit(data, run, state.task - 1);
     const last = run.steps.length - 1;
     const final = (rule, c) => history.belief(rule, last, c);
-    const order = range(run.names.length).sort((a, b) => final(run.rule, b) + final(wanted, b) - final(run.rule, a) - final(wanted, a));
+    const order = this.byBelief();
     const say = (rule) => {
       const leader = run.names[order.reduce((best, c) => (final(rule, c) > final(rule, best) ? c : best))];
       const change = run.replays[state.task - 1][rule];
