@@ -29,8 +29,9 @@ class Lasem(ConfiguredLearner):
         return PRIORS[self.spec.em.prior](start)
 
     def end_task(self) -> None:
-        if self.spec.em.prior == "history" and len(self.trie) > 1:
-            self.history = self.history + self.prior.votes - self.spec.em.prior_count
+        search = self.open.search
+        if self.spec.em.prior == "history" and len(search.trie) > 1:
+            self.history = self.history + search.prior.votes - self.spec.em.prior_count
         super().end_task()
 
     def state_dict(self) -> dict:

@@ -1,4 +1,4 @@
-"""A run as it trains. Follows `progress.Silent`: `train(spec, progress=LiveMonitor(spec))`.
+"""A run as it trains. Follows `training.Progress`: `train(spec, progress=LiveMonitor(spec))`.
 
 Axes, ticks and labels are drawn once and kept as a background; an epoch draws only what moves on top of it, so that
 a redraw takes a few dozen milliseconds.
@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lasem_core.learners.protocol import EpochReport
-from lasem_core.runs.progress import LogLines, Silent, describe, is_silent, n_visits
+from lasem_core.runs.progress import LogLines, Progress, describe, is_silent, n_visits
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas
 from lasem_core.views.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
@@ -52,7 +52,7 @@ class LiveMonitor:
         self.spec = spec
         self.live = watched() and not is_silent()
         quiet = self.live or is_silent()
-        self.log = Silent(spec) if quiet else LogLines(spec)
+        self.log = Progress(spec) if quiet else LogLines(spec)
         self.transfer: list[list[float]] = []
         self.posterior: dict[str, float] = {}
         self.accuracy: list[tuple[int, float]] = []
