@@ -64,7 +64,7 @@ def parts(run, shares):
         yield found
 
 
-def test_every_committed_record_is_on_a_page_of_half_a_megabyte(recorded):
+def test_every_committed_record_is_on_one_page_and_planted_ones_come_first(recorded):
     records, text = recorded
     runs = unpack(text)[0]["runs"]
     assert {run["id"] for run in runs} == set(records)

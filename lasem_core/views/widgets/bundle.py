@@ -59,7 +59,7 @@ def sentence(record: RunRecord) -> str:
     chosen = f"configuration by task {', '.join(record.configs)}" if record.configs else "no transfer configurations"
     answer = f"; planted answer {planted}" if (planted := _planted(record.spec)) else ""
     accuracy = spread(100 * record.summary["final_accuracy"])
-    return f"{describe(record)}: {chosen}{answer}; accuracy after the last task {accuracy} %."
+    return f"{describe(record)}: {chosen}{answer}; accuracy after the last task (%): {accuracy}"
 
 
 def ground(spec: RunSpec) -> list[Any]:
