@@ -14,9 +14,9 @@ from sample_records import record
 from lasem_core import RunSpec, RunStore, em
 from lasem_core.common.errors import LasemError
 from lasem_core.common.statistics import t_interval
+from lasem_core.learners.priors import PRIORS
 from lasem_core.views.replay import (
     LIKELIHOODS,
-    PRIORS,
     last_switch,
     recorded_posterior,
     recover_log_likelihoods,
@@ -159,11 +159,11 @@ def test_replayed_beliefs_are_on_the_page(few):
 
 
 @pytest.mark.parametrize("kind", PRIORS)
-def test_many_tasks_are_replayed_at_a_time_by_the_priors_of_em(kind):
+def test_many_tasks_are_replayed_at_a_time_by_the_learners_priors(kind):
     log_lik = np.random.default_rng(0).normal(size=(3, 12, 8))
     posteriors, beliefs = replay(log_lik, kind)
     for task in range(3):
-        prior = em.PRIORS[kind](torch.ones(8, dtype=torch.float64))
+        prior = PRIORS[kind](torch.ones(8, dtype=torch.float64))
         for step in range(12):
             posterior = em.posterior(prior.probabilities(), torch.tensor(log_lik[task, step]))
             prior.update(posterior)

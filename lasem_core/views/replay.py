@@ -57,7 +57,6 @@ def recover_log_likelihoods(posteriors: np.ndarray, spec: RunSpec) -> np.ndarray
     return _each(one, posteriors).numpy()
 
 
-<<<<<<< HEAD
 def _each(function: Callable[[Tensor], Any], tables: np.ndarray) -> Any:
     """`function` of every (N, C) table in `tables`, in one pass over N."""
     for _ in range(tables.ndim - 2):
@@ -66,11 +65,7 @@ def _each(function: Callable[[Tensor], Any], tables: np.ndarray) -> Any:
 
 
 def _prior(kind: str, like: Tensor, start: float) -> em.Prior:
-    return em.PRIORS[kind](torch.zeros_like(like, dtype=torch.float64) + start)
-=======
-def _prior(kind: str, size: int, start: float) -> em.Prior:
-    return PRIORS[kind](torch.full((size,), start, dtype=torch.float64))
->>>>>>> main
+    return PRIORS[kind](torch.zeros_like(like, dtype=torch.float64) + start)
 
 
 def _probabilities(prior: em.Prior) -> Tensor:

@@ -22,12 +22,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from lasem_core.learners.priors import PRIORS
 from lasem_core.runs.record import RunRecord, plain
 from lasem_core.spec.command_line import unusual
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.one_run import describe
 from lasem_core.views.planted import PLANTED
-from lasem_core.views.replay import LIKELIHOODS, PRIORS, last_switch, recover_log_likelihoods, replay, rescale, wins
+from lasem_core.views.replay import LIKELIHOODS, last_switch, recover_log_likelihoods, replay, rescale, wins
 from lasem_core.views.words import BASE_NAMES, DATASET_NAMES, METHOD_NAMES, spread
 
 EPOCHS, STEPS, NAMES = 40, 24, 16
@@ -123,7 +124,8 @@ class _Run:
     @property
     def replayable(self) -> bool:
         spec = self.record.spec
-        known = self.chose and spec.method == "lasem" and spec.em.prior in PRIORS
+        altered = spec.em.forget or spec.em.temper or spec.em.start  # what the replay does not know of
+        known = self.chose and spec.method == "lasem" and spec.em.prior in PRIORS and not altered
         return known and self.steps.size > 0 and "rest" not in self.names and len(self.names) <= MOST_REPLAYED
 
     def row(self) -> dict[str, Any]:
