@@ -297,13 +297,22 @@ def test_tasks_may_differ_in_their_classes():
     assert [made.predict_proba(task, x).shape[1] for task in (0, 1)] == [3, 5]
 
 
+def test_a_factory_may_give_one_module_again_and_again():
+    module = pooled(3, 4)()
+    weight = module[0].weight.detach().clone()
+    made = search([lambda: module], n_tasks=1)
+    assert torch.equal(module[0].weight, weight)
+    made.fit(*loaders(1), n_classes=3, epochs=1)
+    assert made.configurations
+
+
 def test_groups_tie_stages():
     made = search(em={"groups": "1,2|3"}, n_tasks=1)
     assert len(made.learner.space) == 4 and made.configurations[0][:2] in ("00", "11")
 
 
 def test_dropout_inside_a_stage_is_off_in_predictions():
-    made = search([block(3, 4), lambda: nn.Dropout(0.5), pooled(4, 8)])
+    made = search([block(3, 4), lambda: nn.Sequential(nn.Dropout(0.5), nn.Conv2d(4, 4, 1)), pooled(4, 8)])
     x = loaders(0)[1].dataset.tensors[0]
     assert torch.equal(made.predict_proba(0, x), made.predict_proba(0, x))
 
@@ -367,31 +376,31 @@ def test_resnet18_weights_come_from_a_file_only(tmp_path):
 # bad input
 
 
-class Named(nn.Module):
-    """A module that does `function`."""
+class Then(nn.Conv2d):
+    """A convolution, then `function`."""
 
     def __init__(self, function):
-        super().__init__()
+        super().__init__(4, 4, 1)
         self.function = function
 
     def forward(self, x):
-        return self.function(x)
+        return self.function(super().forward(x))
 
 
 def stage(function):
-    return [block(3, 4), lambda: Named(function), pooled(4, 8)]
+    return [block(3, 4), lambda: Then(function), pooled(4, 8)]
 
 
-class Running(nn.Module):
+class Running(nn.Conv2d):
     """Remembers the mean of what it has seen."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(4, 4, 1)
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, x):
         self.mean += x.mean()
-        return x
+        return super().forward(x)
 
 
 BAD_STAGES = {
@@ -399,10 +408,11 @@ BAD_STAGES = {
     "stage 2 is a Conv2d, not a factory; give a function: lambda: Conv2d": [block(3, 4), nn.Conv2d(4, 4, 3)],
     "stage 1 is a int, not a factory": [3],
     "stage 1: the factory makes a int, not a torch.nn.Module": [lambda: 3],
-    r"stage 2 has a BatchNorm2d \(1\): output depends on the rest .* use torch.nn.GroupNorm": [
+    r"stage 2 has a BatchNorm2d \(1\), whose output depends on the rest .* use torch.nn.GroupNorm": [
         block(3, 4),
         block(4, 6, lambda groups, n: nn.BatchNorm2d(n)),
     ],
+    "stage 2 has nothing to train": [block(3, 4), nn.ReLU],
     "stage 1 has lazy parameters": [lambda: nn.LazyLinear(4)],
     "stage 2: in training an image's output depends on the rest": stage(lambda x: x - x.mean(0)),
     "stage 3: in training an image's output depends on the rest": [block(3, 4), block(4, 4), Running],
@@ -527,7 +537,7 @@ def test_a_file_of_other_stages_or_of_nothing_is_refused(tmp_path, one_task):
     one_task.save(path)
     with pytest.raises(LasemError, match="has 3 stages, given are 2; give the same"):
         LayerTransfer.load(path, network()[:2])
-    with pytest.raises(LasemError, match=r"stage 2 has the tensors .* the one saved has"):
+    with pytest.raises(LasemError, match=r"stage 2: 0.weight is \[10, 4, 3, 3\] here, \[6, 4, 3, 3\] where"):
         LayerTransfer.load(path, [block(3, 4), block(4, 10), pooled(10, 8)])
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(LasemError, match="is not a saved LayerTransfer, or it is damaged"):

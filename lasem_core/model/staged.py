@@ -22,7 +22,8 @@ from lasem_core.common.errors import LasemError
 from lasem_core.model.layers import drop
 from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.model.transfer import Initializer, Sharing, Tensors
-from lasem_core.spec.architecture import ConvLayer
+from lasem_core.spec.architecture import Architecture, ConvLayer
+from lasem_core.spec.parts import ModelSpec
 
 Factory = Callable[[], nn.Module]
 HeadFactory = Callable[[int, int], nn.Module]  # of the numbers of features and of classes
@@ -32,7 +33,8 @@ HeadFactory = Callable[[int, int], nn.Module]  # of the numbers of features and 
 def seeded(device: torch.device, *key: object) -> Iterator[None]:
     """torch's random numbers start from `key`; afterwards they go on as if nothing had been drawn."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(keyed_random.key(*key))
+        seed = torch.manual_seed if device.type == "cuda" else torch.default_generator.manual_seed
+        seed(keyed_random.key(*key))
         yield
 
 
@@ -50,38 +52,33 @@ class Stage:
         self.factory, self.number, self.name = factory, number, name or f"stage {number}"
         self.module = self._make(init)
         self.trained = {name: list(p.shape) for name, p in self.module.named_parameters() if p.requires_grad}
-        convolutions = self.module.named_modules() if base != "hps" else ()
-        self.convolutions = {
-            name: self._conv_layer(m, base)
-            for name, m in convolutions
-            if type(m) is nn.Conv2d and m.weight.requires_grad
-        }
+        named = self.module.named_modules() if base != "hps" else ()
+        trained = {name: m for name, m in named if type(m) is nn.Conv2d and m.weight.requires_grad}
+        self.convolutions = {name: self._conv_layer(conv, base) for name, conv in trained.items()}
 
     def _make(self, init: Initializer) -> nn.Module:
         if isinstance(self.factory, nn.Module) or not callable(self.factory):
             kind = type(self.factory).__name__
             raise LasemError(f"{self.name} is a {kind}, not a factory; give a function: lambda: {kind}(...)")
-        with seeded(torch.device("cpu"), *init.key, self.name):
+        with seeded(init.device, *init.key, self.name):
             module = self.factory()
         if not isinstance(module, nn.Module):
             raise LasemError(f"{self.name}: the factory makes a {type(module).__name__}, not a torch.nn.Module")
         for name, part in module.named_modules():
             if isinstance(part, _BatchNorm):
-                raise LasemError(
-                    _depends(f"{self.name} has a {type(part).__name__} ({name or 'itself'}): output depends")
-                )
+                where = f"{type(part).__name__} ({name or 'itself'})"
+                raise LasemError(_depends(f"{self.name} has a {where}, whose output depends"))
         if any(nn.parameter.is_lazy(p) for p in module.parameters()):
             raise LasemError(f"{self.name} has lazy parameters; give its layers their sizes")
         return module.to(device=init.device, dtype=init.dtype)
 
     def _conv_layer(self, conv: nn.Conv2d, base: str) -> ConvLayer:
-        kernel, thirds = conv.kernel_size[0], conv.in_channels + conv.out_channels
-        fits = base == "tf" or kernel % 2 == 1
-        if conv.groups > 1 or conv.kernel_size != (kernel, kernel) or not fits:
-            raise LasemError(f"{self.name}: sharing '{base}' cannot make the filters of {conv}; use sharing='hps', or "
-                             "groups=1 and square kernels, odd ones for df-cnn")  # fmt: skip
-        return ConvLayer(self.number, conv.in_channels, conv.out_channels, kernel, 1, 0, (0, 0), (0, 0),
-                         round(thirds / 3), round(2 * thirds / 3))  # fmt: skip
+        kernel = conv.kernel_size[0]
+        if conv.groups > 1 or conv.kernel_size != (kernel, kernel) or kernel % 2 == 0:
+            raise LasemError(f"{self.name}: sharing '{base}' cannot make the filters of {conv}; use groups=1 and square "
+                             "kernels of odd size, or sharing='hps'")  # fmt: skip
+        model = ModelSpec(channels=(conv.out_channels,), kernels=(kernel,), pools=(1,))
+        return Architecture.build(model, (conv.in_channels, kernel, kernel)).layers[0]
 
     def fresh(self, init: Initializer) -> Tensors:
         """What trains, as the factory draws it for the key of `init`."""
@@ -176,6 +173,11 @@ class Stages:
 
     def __init__(self, factories: Sequence[Factory], head: HeadFactory, base: str, dropout: float, init: Initializer):
         self.layers = [Stage(factory, n, init, base) for n, factory in enumerate(factories, start=1)]
+        for stage in self.layers:
+            if not stage.trained:
+                raise LasemError(
+                    f"{stage.name} has nothing to train, so sharing means nothing; join it to a neighbour"
+                )
         self.dropout, self.n_features, self._init = dropout, 0, init
         self._head, self._heads = head, {}
 
@@ -227,14 +229,18 @@ class Stages:
         return TaskTensors(adapters, specific, [self.head(n_classes).fresh(init)])
 
     def state(self) -> list[dict[str, Any]]:
-        """Per stage what does not train, and the sizes of what does."""
+        """Per stage what does not train, and the shapes of what does."""
         return [{"trained": stage.trained, "fixed": stage.fixed()} for stage in self.layers]
 
     def load(self, state: list[dict[str, Any]]) -> None:
         """Go on from `state`; LasemError where it is of other stages."""
         for stage, saved in zip(self.layers, state, strict=True):
-            if stage.trained != saved["trained"]:
-                raise LasemError(f"{stage.name} has the tensors {stage.trained}, the one saved has {saved['trained']}")
+            here, there = stage.trained, saved["trained"]
+            for name in here | there:
+                if here.get(name) != there.get(name):
+                    raise LasemError(
+                        f"{stage.name}: {name} is {here.get(name)} here, {there.get(name)} where it was saved"
+                    )
             stage.module.load_state_dict(saved["fixed"], strict=False)
 
 

@@ -14,6 +14,7 @@ import copy
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,10 @@ class LayerTransfer:
         precision: str = "fp32",
     ):
         optim = OptimSpec(lr=1e-3).model_dump() | dict(optim or {})
-        self.options = {"sharing": sharing, "em": dict(em or {}), "optim": optim, "dropout": dropout, "seed": seed,
-                        "precision": precision}  # fmt: skip
-        self.spec = _spec(len(stages), device=device, **self.options)
+        options = {"em": dict(em or {}), "optim": optim, "seed": seed, "precision": precision, "device": device}
+        self.spec = _spec(len(stages), sharing, dropout, **options)
         self.env = Environment(self.spec, (1, 1, 1), resolve_device(self.spec))
-        init = Initializer(self.spec.model, (seed, "common"), self.env.device, self.env.dtype)
+        init = Initializer(self.spec.model, (self.spec.seed, "common"), self.env.device, self.env.dtype)
         self.stages = Stages(stages, head, sharing, dropout, init)
         self.learner = StagedLasem(self.env, self.stages)
         self.history: list[dict[str, Any]] = []
@@ -124,7 +124,7 @@ class LayerTransfer:
         A call that fails leaves the search as it was.
         """
         number = len(self.configurations) if task is None else self._known(task)
-        _check_counts(n_classes=n_classes, epochs=epochs)
+        n_classes, epochs = _count("n_classes", n_classes), _count("epochs", epochs)
         if task is not None and n_classes != self.learner.n_classes[number]:
             raise LasemError(f"n_classes {n_classes}: task {number} has {self.learner.n_classes[number]}")
         before = copy.deepcopy(self.learner.state_dict())
@@ -143,10 +143,9 @@ class LayerTransfer:
         """Labels (B,) of x (B, ...) as `task`, with today's shared stages; on the search's device."""
         return self.predict_proba(task, x).argmax(-1)
 
-    @torch.no_grad()
     def predict_proba(self, task: int, x: Tensor) -> Tensor:
         """Probabilities (B, K)."""
-        number = self._known(task)
+        number, x = self._known(task), torch.as_tensor(x)
         try:
             logits = [self.learner.predict(number, self._here(part)) for part in x.split(CHUNK)]
         except RuntimeError as error:
@@ -160,7 +159,10 @@ class LayerTransfer:
 
     def save(self, path: str | Path) -> None:
         """Write tensors and options; the factories are code, and `load` wants them again."""
-        state = {"shape": SHAPE, "options": self.options, "stages": self.stages.state(), "history": self.history,
+        spec = self.spec
+        options = {"sharing": spec.base, "em": spec.em.model_dump(), "optim": spec.optim.model_dump(),
+                   "dropout": spec.model.dropout, "seed": spec.seed, "precision": spec.precision}  # fmt: skip
+        state = {"shape": SHAPE, "options": options, "stages": self.stages.state(), "history": self.history,
                  "counts": [self.visits, self.epochs], "learner": self.learner.state_dict()}  # fmt: skip
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -249,10 +251,10 @@ def _spec(depth: int, sharing: str, dropout: float, **options: Any) -> RunSpec:
     return build_spec({"dataset": "folder", "method": "lasem", "base": sharing, "model": model} | options)
 
 
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise LasemError(f"{name} {count!r}: use a whole number, 1 or more")
+def _count(name: str, value: int) -> int:
+    if not isinstance(value, Integral) or value < 1:
+        raise LasemError(f"{name} {value!r}: use a whole number, 1 or more")
+    return int(value)
 
 
 def _read(path: Path) -> dict[str, Any]:
