@@ -75,8 +75,8 @@ class Stage:
     def _conv_layer(self, conv: nn.Conv2d, base: str) -> ConvLayer:
         kernel = conv.kernel_size[0]
         if conv.groups > 1 or conv.kernel_size != (kernel, kernel) or kernel % 2 == 0:
-            raise LasemError(f"{self.name}: sharing '{base}' cannot make the filters of {conv}; use groups=1 and square "
-                             "kernels of odd size, or sharing='hps'")  # fmt: skip
+            raise LasemError(f"{self.name}: sharing '{base}' cannot make the filters of {conv}; use groups=1, square "
+                             "kernels of odd size or sharing='hps'")  # fmt: skip
         model = ModelSpec(channels=(conv.out_channels,), kernels=(kernel,), pools=(1,))
         return Architecture.build(model, (conv.in_channels, kernel, kernel)).layers[0]
 
@@ -175,9 +175,7 @@ class Stages:
         self.layers = [Stage(factory, n, init, base) for n, factory in enumerate(factories, start=1)]
         for stage in self.layers:
             if not stage.trained:
-                raise LasemError(
-                    f"{stage.name} has nothing to train, so sharing means nothing; join it to a neighbour"
-                )
+                raise LasemError(f"{stage.name} has nothing to train, so cannot be shared; join it to a neighbour")
         self.dropout, self.n_features, self._init = dropout, 0, init
         self._head, self._heads = head, {}
 

@@ -54,7 +54,8 @@ class LayerTransfer:
         head: factory of a task's own module from flattened features (B, F) to logits (B, K), called with F and K.
         sharing: `hps`; `tf` and `df-cnn` factorize the filters of every Conv2d in a shared stage, the rest as `hps`.
         em: switches of `EMSpec`, such as {"prune": "refreshed", "groups": "1,2|3,4"}.
-        optim: of `OptimSpec`, such as {"lr": 1e-3}, the default; `batch_size` is for a Dataset without a DataLoader.
+        optim: of `OptimSpec`; default here {"lr": 1e-3, "start": 0.0}, since start=1 holds the first 100 steps back.
+            `batch_size` is for a Dataset without a DataLoader.
         dropout: share of the features that the M-step drops; dropout inside a stage acts in both steps.
         seed: keys every random number: initial weights, dropout, a DataLoader's shuffling.
         device: `auto`, `cpu` or `cuda`.
@@ -79,7 +80,7 @@ class LayerTransfer:
         device: str = "auto",
         precision: str = "fp32",
     ):
-        optim = OptimSpec(lr=1e-3).model_dump() | dict(optim or {})
+        optim = OptimSpec(lr=1e-3, start=0.0).model_dump() | dict(optim or {})
         options = {"em": dict(em or {}), "optim": optim, "seed": seed, "precision": precision, "device": device}
         self.spec = _spec(len(stages), sharing, dropout, **options)
         self.env = Environment(self.spec, (1, 1, 1), resolve_device(self.spec))

@@ -24,7 +24,12 @@ LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # 
 
 def choices(record: RunRecord) -> Figure:
     """Which layers each task ended up transferring."""
-    chosen = {task: config for task, config in enumerate(record.configs, start=1) if config}
+    return shared_or_own(record.configs, "layer", describe(record))
+
+
+def shared_or_own(configs: Sequence[str], level: str, text: str) -> Figure:
+    """A cell per task and level (layer, stage): does the task share it?"""
+    chosen = {task: config for task, config in enumerate(configs, start=1) if config}
     bits = np.array([[int(bit) for bit in config] for config in chosen.values()])
     with canvas.style():
         figure = Figure((1.6 + 0.8 * bits.shape[1], 1.4 + 0.45 * len(bits)), layout="constrained")
@@ -32,9 +37,9 @@ def choices(record: RunRecord) -> Figure:
         words = np.where(bits == 1, "shared", "own")
         sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
                     xticklabels=range(1, bits.shape[1] + 1), yticklabels=list(chosen), ax=axes)  # fmt: skip
-        axes.set(xlabel="layer", ylabel="task")
+        axes.set(xlabel=level, ylabel="task")
         axes.tick_params(axis="y", rotation=0)
-    return canvas.caption(figure, describe(record))
+    return canvas.caption(figure, text)
 
 
 def transfer_over_time(record: RunRecord) -> Figure:
