@@ -15,7 +15,7 @@ MODEL = {"channels": (4, 5, 6, 7), "pools": (1, 2, 1, 2), "head": (9,)}
 
 
 class ThreeWay:
-    n_classes = 3
+    n_classes, train, valid = 3, (), ()
 
 
 def learner_for(device=CPU, **options):
@@ -112,7 +112,7 @@ def test_a_revisited_task_trains_its_fixed_configuration():
     head = learner.tasks[0].head[0]["weight"].clone()
     run_task(learner, 1)
     report = run_task(learner, 0, visit=2)
-    assert (report.config, learner.configs[0], len(learner.open.search.trie)) == (chosen, chosen, 1)
+    assert (report.config, learner.configs[0], list(report.weights[-1][1])) == (chosen, chosen, [chosen])
     assert not torch.equal(head, learner.tasks[0].head[0]["weight"])
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip():
     exact, _ = trajectory("off")
     pruned, report = trajectory("refreshed", prune_every=2, prune_eps=1e-12)
     assert report.extra["evaluated"] == report.extra["updated"] == 16
-    for one, other in zip(exact.network.parameters(), pruned.network.parameters(), strict=True):
+    for one, other in zip(exact.open.network.parameters(), pruned.open.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -196,7 +196,7 @@ def copies_of(groups):
 
 def test_one_configuration_needs_no_e_step(monkeypatch):
     """Its posterior is 1 whatever the data say."""
-    monkeypatch.setattr(subset, "log_likelihood", None)
+    monkeypatch.setattr(subset, "e_step", None)
     learner = learner_for(method="lasem", em={"prune": "refreshed"})
     learner.begin_task(context(0, 0))
     learner.open.rule.window.kept, learner.open.rule.window.left = (0,), 9
@@ -231,7 +231,7 @@ def test_history_is_a_belief_and_never_a_vote():
         learner.end_epoch()
         learner.end_task()
     assert learner.configs == [str(learner.space[favourite]) for favourite in favourites]
-    assert learner.history.sum() == 60
+    assert learner.counts.sum() == 60
 
 
 @pytest.mark.parametrize("method", ["lasem", "static", "fixed-posterior"])

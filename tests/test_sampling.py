@@ -8,7 +8,7 @@ from small_stream import CPU, Memory, Stopped, results, run, same, spec_of, stre
 from test_learners import batches, context, learner_for, run_task
 from test_network import data, small_network
 
-from lasem_core.em import CountPrior, e_step, expected_loss
+from lasem_core.em import e_step, expected_loss
 from lasem_core.learners.sampling import Proposal, systematic_counts
 from lasem_core.learners.subset import Subset
 from lasem_core.model.network import Trie
@@ -46,7 +46,8 @@ def gradient(network, trie, weights):
 def gradients(base, samples, n=DRAWS):
     """Of one mini-batch: the exact gradient of Eq. 3 (P,), an estimate of it per draw (n, P), the head's alone (P,)."""
     network, trie = small_network(base)
-    exact = e_step(network, trie, CountPrior(torch.ones(16, dtype=F64)), data(), "joint")
+    uniform, seen = torch.full((16,), 1 / 16, dtype=F64), network.features(data().images, trie)
+    exact = e_step(network, uniform, seen, data().labels, "joint")
     proposal = Proposal.build(exact, HEAD, EMSpec(prune_samples=samples))
     draws = [proposal.draw(plans(trie), ("draw", i)) for i in range(n)]
     drawn = [gradient(network, draw.trie, draw.weights(draw.restrict(exact))) for draw in draws]

@@ -65,7 +65,7 @@ def _epoch_seconds(spec: RunSpec, data: Path | None) -> tuple[float, float] | No
         return None
     with settings(spec):
         context = _opened(learner, stream)
-        step, n_steps = _step_seconds(learner, context), max(1, len(context.task.train) // spec.optim.batch_size)
+        step, n_steps = _step_seconds(learner, context), context.n_batches(spec.optim.batch_size)
         valid = _timed(lambda: accuracy(learner, context.number, context.task.valid))
         test = _timed(lambda: accuracy(learner, context.number, context.task.test))
     trainings = len(spec.space) if isinstance(learner, BruteForce) else 1

@@ -47,7 +47,7 @@ class _Trainee:
     def train(self, epoch: int) -> EpochReport:
         started = time.process_time()
         report = train_epoch(self.learner, self.context, epoch)
-        steps = max(1, len(self.context.task.train) // self.env.spec.optim.batch_size)
+        steps = self.context.n_batches(self.env.spec.optim.batch_size)
         self.ms.append(1e3 * (time.process_time() - started) / steps)
         return report
 

@@ -80,7 +80,8 @@ class ConfiguredLearner(Learner):
         network = self._network(context.number)
         optimizer = RMSProp([t.requires_grad_(True) for t in self.trained(network)], self.spec.optim)
         likelihood = None if certain else self.likelihood
-        return EMTask(context, before, Search(network, trie, prior, optimizer, likelihood, self.spec.em))
+        held_out = context.task.valid if self.spec.em.evidence == "held-out" else None
+        return EMTask(context, before, Search(network, trie, prior, optimizer, likelihood, self.spec.em, held_out))
 
     def trained(self, network: TaskNetwork) -> list[Tensor]:
         """What the open task's gradient steps change."""

@@ -8,7 +8,6 @@ are not part of `stored_tensors`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from lasem_core.common import keyed_random
@@ -28,12 +27,4 @@ class Joint(FineTune):
         number = seen[keyed_random.key("joint task", *batch.key) % len(seen)]
         if number == self.open.context.number:
             return self.open.network, batch
-        return self._network(number), self._of(number, batch)
-
-    def _of(self, number: int, batch: Batch) -> Batch:
-        """As many images of another seen task, drawn with replacement."""
-        split = self.open.context.seen[number].train
-        stream = torch.zeros(1, dtype=torch.int64, device=self.env.device)
-        draws = keyed_random.uniform(keyed_random.key("joint batch", *batch.key), stream, len(batch.labels))[0]
-        images, labels = split.batch((draws * len(split)).long())
-        return Batch(images, labels, batch.lr, batch.key)
+        return self._network(number), self.open.context.seen[number].train.in_place_of(batch, "joint batch")

@@ -12,6 +12,7 @@ from lasem_core.learners.trace import PosteriorTrace
 from lasem_core.model.network import TaskNetwork
 from lasem_core.model.transfer import Tensors
 from lasem_core.spec.configs import TransferConfig
+from lasem_core.spec.parts import EMSpec
 
 
 class OpenTask(ABC):
@@ -58,6 +59,14 @@ class EMTask(OpenTask):
         self.rule = RULES[search.em.prune if len(trie) > 1 else "off"](search)
         self.trace = PosteriorTrace([str(config) for config in trie.configs], trie.bits)
         self._in_use: TransferConfig | None = None
+        self.n_unjudged, self.n_tempered = self._opening(search.em) if search.likelihood else (0, 0)
+
+    def _opening(self, em: EMSpec) -> tuple[int, float]:
+        """Mini-batches that judge no configuration, and those after them whose likelihood is tempered."""
+        if not (em.start or em.temper):
+            return 0, 0
+        n = self.context.n_batches(self.search.optimizer.spec.batch_size)
+        return em.start * n, em.temper * self.context.epochs * n
 
     @property
     def in_use(self) -> TransferConfig:
@@ -66,7 +75,9 @@ class EMTask(OpenTask):
         return self._in_use
 
     def step(self, batch: Batch) -> None:
-        self.trace.add(self.rule.step(batch))
+        number = self.trace.steps + 1 - self.n_unjudged  # counted from 1, among those that judge
+        self.search.beta = min(1.0, number / max(self.n_tempered, 1))
+        self.trace.add(self.rule.step(batch) if number > 0 else self.search.uniform_step(batch))
 
     def report(self) -> EpochReport:
         report = self.trace.report(self.search.prior.votes)
