@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lasem_core import LasemError, LayerTransfer, resnet18_stages
-from lasem_core.em import PRIORS, em_step, expected_loss
+from lasem_core.em import CountPrior, em_step, expected_loss
 from lasem_core.model.layers import activate
 from lasem_core.model.network import TaskTensors, Trie
 from lasem_core.model.optim import RMSProp
@@ -93,7 +94,7 @@ def test_five_em_steps_give_the_same_posteriors_and_parameters(base):
     started = [p.detach().clone() for p in mine.parameters()]
     runs = []
     for network in (paper, mine):
-        prior = PRIORS["count"](torch.ones(len(trie), dtype=F64))
+        prior = CountPrior(torch.ones(len(trie), dtype=F64))
         optimizer = RMSProp(network.parameters(), OptimSpec())
         runs.append([em_step(network, trie, prior, optimizer, batch, "mean", 2) for _ in range(5)])
     for one, two in zip(*runs, strict=True):
@@ -306,6 +307,32 @@ def test_a_factory_may_give_one_module_again_and_again():
     assert made.configurations
 
 
+class Endless:
+    """Does not know how many batches it gives."""
+
+    def __iter__(self):
+        return iter(loaders(0)[0])
+
+
+def test_the_first_epochs_may_judge_no_configuration():
+    made = search(em={"start": 1}, n_tasks=1, epochs=2)
+    first, second = (row["entropy"] for row in made.history)
+    assert first == pytest.approx(math.log(8), abs=1e-5) and second < first - 1e-3
+    with pytest.raises(LasemError, match=r"em.start and em.temper need a train loader with a length"):
+        made.fit(Endless(), n_classes=3)
+
+
+def test_held_out_images_may_be_what_configurations_are_judged_by():
+    tokens, labels = torch.randint(11, (20, 7), generator=torch.Generator().manual_seed(0)), torch.arange(20) % 2
+    train = TensorDataset(tokens, labels)
+    made = [LayerTransfer([lambda: nn.Embedding(11, 8), Last], em={"evidence": "held-out"}) for _ in range(2)]
+    for one, valid in zip(made, (labels, 1 - labels), strict=True):
+        one.fit(train, TensorDataset(tokens, valid), n_classes=2, epochs=2)
+    assert made[0].history[0]["entropy"] != made[1].history[0]["entropy"]
+    with pytest.raises(LasemError, match=r"em.evidence 'held-out' needs a valid loader"):
+        made[0].fit(train, n_classes=2)
+
+
 def test_groups_tie_stages():
     made = search(em={"groups": "1,2|3"}, n_tasks=1)
     assert len(made.learner.space) == 4 and made.configurations[0][:2] in ("00", "11")
@@ -329,9 +356,12 @@ class Attention(nn.Module):
         return y.mean(1) if self.is_last else y
 
 
+Last = partial(Attention, is_last=True)
+
+
 def test_a_small_transformer_over_tokens():
     embed = lambda: nn.Embedding(11, 8)  # noqa: E731
-    made = LayerTransfer([embed, Attention, lambda: Attention(is_last=True)], optim={"lr": 3e-3})
+    made = LayerTransfer([embed, Attention, Last], optim={"lr": 3e-3})
     tokens = torch.randint(11, (60, 7), generator=torch.Generator().manual_seed(0))
     task = TensorDataset(tokens, (tokens.sum(1) > 35).long())
     made.fit(task, task, n_classes=2, epochs=15)

@@ -14,6 +14,7 @@ import copy
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHAPE = 1  # of a saved search, raised with what it holds
+
+
+@dataclass(frozen=True)
+class LoaderContext(TaskContext):
+    """What a learner knows of a task whose images come from `loader`."""
+
+    loader: Loader = ()
+
+    def n_batches(self, size: int) -> int:
+        """Mini-batches of an epoch, whatever `size`."""
+        try:
+            return len(self.loader)
+        except TypeError:
+            raise LasemError(
+                "em.start and em.temper need a train loader with a length; give one or leave them"
+            ) from None
 
 
 class LayerTransfer:
@@ -117,7 +134,8 @@ class LayerTransfer:
 
         Arguments:
             train: batches of images (B, ...) and int64 labels (B,); a Dataset is shuffled into batches.
-            valid: the same; its accuracy goes into `history` after every epoch, and decides nothing.
+            valid: the same; its accuracy goes into `history` after every epoch. It decides nothing, unless
+                `em.evidence` is `held-out`: then all of it is kept in memory for the E-step.
             n_classes: labels are 0 to n_classes - 1.
             task: number of an earlier task; None: a new one.
             progress: a bar over the epochs.
@@ -131,7 +149,8 @@ class LayerTransfer:
         before = copy.deepcopy(self.learner.state_dict())
         try:
             with arithmetic(), self._seeded("task", self.visits):
-                rows = self._train(self._context(number, n_classes, epochs), train, valid, progress)
+                context = self._context(number, n_classes, epochs, train, valid)
+                rows = self._train(context, train, valid, progress)
         except BaseException:
             self.learner.open = None
             self.learner.load_state_dict(before)
@@ -219,18 +238,27 @@ class LayerTransfer:
 
     def _batches(self, loader: Loader, n_classes: int, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """On the device, checked."""
-        if isinstance(loader, Dataset):
-            loader = DataLoader(loader, self.spec.optim.batch_size, shuffle=name == "train")
-        for images, labels in batches(loader, n_classes, name):
+        for images, labels in batches(self._loader(loader, name == "train"), n_classes, name):
             yield self._here(images), labels.to(self.env.device, torch.int64)
+
+    def _loader(self, given: Loader, shuffle: bool) -> Loader:
+        return DataLoader(given, self.spec.optim.batch_size, shuffle) if isinstance(given, Dataset) else given
 
     def _here(self, images: Tensor) -> Tensor:
         return images.to(self.env.device, self.env.dtype if images.is_floating_point() else images.dtype)
 
-    def _context(self, number: int, n_classes: int, epochs: int) -> TaskContext:
-        nothing, first = Split(torch.empty(0), torch.empty(0)), self.epochs  # learners see batches only
-        task = Task(f"task {number}", tuple(map(str, range(n_classes))), nothing, nothing, nothing)
-        return TaskContext(number, self.visits, task, epochs, lambda e: learning_rate(self.spec.optim, first + e))
+    def _context(self, number: int, n_classes: int, epochs: int, train: Loader, valid: Loader | None) -> LoaderContext:
+        nothing = Split(torch.empty(0), torch.empty(0))  # learners are given batches
+        held_out = self._held_out(valid, n_classes) if self.spec.em.evidence == "held-out" else nothing
+        task = Task(f"task {number}", tuple(map(str, range(n_classes))), nothing, held_out, nothing)
+        first = self.epochs
+        return LoaderContext(number, self.visits, task, epochs, lambda e: learning_rate(self.spec.optim, first + e),
+                             loader=self._loader(train, True))  # fmt: skip
+
+    def _held_out(self, valid: Loader | None, n_classes: int) -> Split:
+        if valid is None:
+            raise LasemError("em.evidence 'held-out' needs a valid loader; give one, or use 'training'")
+        return Split(*map(torch.cat, zip(*self._batches(valid, n_classes, "valid"), strict=True)))
 
     def _seeded(self, *key: object):
         return seeded(self.env.device, self.spec.seed, *key)
