@@ -36,7 +36,7 @@ bench: $(STAMP)
 	$(BIN)/lasem bench
 
 clean:
-	rm -rf .cache outputs/smoke outputs/your_own_data outputs/report.html outputs/example-images
+	rm -rf .cache outputs/smoke outputs/your_own_data outputs/your_own_network outputs/report.html outputs/example-images
 
 # The stamp says that this pyproject.toml is installed: a second call installs nothing. Distributions that ship
 # Python without ensurepip still have venv itself, and pip can install into it from outside.

@@ -23,12 +23,30 @@ from lasem_core.common.errors import LasemError
 from lasem_core.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
+    from lasem_core.model.resnet import resnet18_stages
+    from lasem_core.runs.layer_transfer import LayerTransfer
     from lasem_core.runs.run import load_learner, train
     from lasem_core.runs.store import RunRecord, RunStore
 
-__all__ = ["LasemError", "RunRecord", "RunSpec", "RunStore", "load_learner", "train"]
+__all__ = [
+    "LasemError",
+    "LayerTransfer",
+    "RunRecord",
+    "RunSpec",
+    "RunStore",
+    "load_learner",
+    "resnet18_stages",
+    "train",
+]
 
-_LAZY = {"train": "run", "load_learner": "run", "RunStore": "store", "RunRecord": "store"}
+_LAZY = {
+    "train": "runs.run",
+    "load_learner": "runs.run",
+    "RunStore": "runs.store",
+    "RunRecord": "runs.store",
+    "LayerTransfer": "runs.layer_transfer",
+    "resnet18_stages": "model.resnet",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -37,4 +55,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lasem_core' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(f"lasem_core.runs.{_LAZY[name]}"), name)
+    return getattr(import_module(f"lasem_core.{_LAZY[name]}"), name)

@@ -53,6 +53,26 @@ def test_examples_run(example, monkeypatch):
     exec(example, {})
 
 
+PYTHON = [
+    (page.name, n, code)
+    for page in (DOCS.parent / "README.md", DOCS / "your-own-network.md")
+    for n, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("code", [code for *_, code in PYTHON], ids=[f"{page}-{n}" for page, n, _ in PYTHON])
+def test_examples_of_an_own_network_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert names["search"].stages.depth >= 3
+
+
+def test_the_example_in_the_readme_is_ten_lines():
+    (code,) = [code for page, _, code in PYTHON if page == "README.md"]
+    assert len([line for line in code.splitlines() if line]) == 10
+
+
 def test_a_base_and_a_method_are_shown():
     assert len(EXAMPLES) == 2
 

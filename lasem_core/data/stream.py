@@ -39,7 +39,8 @@ class Split:
         """Images (B, C, H, W) in channels-last memory and labels (B,) at `index` (B,), all on the split's device."""
         images = self.images[index if self.rows is None else self.rows[index]]
         images = images if self.prepare is None else self.prepare(images, index)
-        return images.contiguous(memory_format=torch.channels_last), self.labels[index]
+        layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format  # a user's data may be no images
+        return images.contiguous(memory_format=layout), self.labels[index]
 
     def in_place_of(self, batch: Batch, purpose: str) -> Batch:
         """As many images of this split as `batch` has, drawn with replacement; `purpose` keys the draw."""

@@ -55,9 +55,12 @@ class ConfiguredLearner(Learner):
     def begin_task(self, context: TaskContext) -> None:
         self._init_shared(context.visit)
         if context.number not in self.tasks:
-            trie, init = self._trie(self.space.configs), self._init("task", context.visit)
-            self.tasks[context.number] = TaskTensors.create(self.arch, self.sharing, trie, context.task.n_classes, init)
+            self.tasks[context.number] = self._new_task(context)
         self.open = self._opened(context, _clone(self.shared))
+
+    def _new_task(self, context: TaskContext) -> TaskTensors:
+        trie, init = self._trie(self.space.configs), self._init("task", context.visit)
+        return TaskTensors.create(self.arch, self.sharing, trie, context.task.n_classes, init)
 
     def _init_shared(self, visit: int) -> None:
         """Shared tensors are made once, or anew until some task has transferred them (released code, item 20)."""

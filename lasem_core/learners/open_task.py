@@ -81,7 +81,7 @@ class EMTask(OpenTask):
 
     def report(self) -> EpochReport:
         report = self.trace.report(self.search.prior.votes)
-        self._in_use = TransferConfig.parse(report.config, len(self.network.arch.layers))
+        self._in_use = TransferConfig.parse(report.config, self.network.arch.depth)
         report.extra = self.rule.report()
         return report
 
@@ -95,4 +95,4 @@ class EMTask(OpenTask):
         self.search.prior.load(state["prior"])
         self.rule.load(state["rule"])
         self.before, self.trace.steps = state["before"], state["steps"]
-        self._in_use = TransferConfig.parse(state["in_use"], len(self.network.arch.layers))
+        self._in_use = TransferConfig.parse(state["in_use"], self.network.arch.depth)

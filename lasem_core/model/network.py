@@ -8,7 +8,7 @@ memory, and `channels_last` to the convolution without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -79,6 +79,22 @@ class Trie:
     def __len__(self) -> int:
         return len(self.index)
 
+    def walk(self, x: Tensor, run: Callable[[int, bool, Tensor], Tensor]) -> Tensor:
+        """From x (1, B, ...) to the outputs (C, B, ...) of all configurations.
+
+        Arguments: run, called once per branch and level with the layer's position, whether the branch transfers it, and
+        the P prefixes that need it, (P, B, ...); returns (P, B, ...).
+        """
+        for position, level in enumerate(self.levels):
+            branches = zip((True, False), level, strict=True)
+            outputs = [run(position, bit, _select(x, branch)) for bit, branch in branches if branch is not None]
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # (P, B, ...)
+        return x
+
+
+def _select(x: Tensor, branch: Branch) -> Tensor:
+    return x if branch.parents is None else x.index_select(0, branch.parents)
+
 
 def _branch(parents: Tensor, n_prefixes: int) -> Branch | None:
     if not len(parents):
@@ -134,26 +150,24 @@ class TaskNetwork:
     def features(self, images: Float[Tensor, "B channels H W"], trie: Trie) -> Float[Tensor, "C B F"]:
         """Flattened features (C, B, F) of every configuration of `trie` for images (B, C_in, H, W)."""
         x = images.to(self.compute_dtype).permute(0, 2, 3, 1)[None]  # (1, B, H, W, C_in)
-        for position, (layer, (transferred, specific)) in enumerate(zip(self.arch.layers, trie.levels, strict=True)):
-            outputs = []
-            if transferred is not None:
-                outputs.append(_convolve(_select(x, transferred), self._transferred(position), layer))
-            if specific is not None:
-                outputs.append(_convolve(_select(x, specific), self._specific(position), layer))
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # (P, B, H, W, C)
+        x = trie.walk(x, self._layer)  # (C, B, H, W, C_out)
         return x.flatten(2).to(self.task.head[0]["weight"].dtype)  # (C, B, F)
 
-    def _transferred(self, position: int) -> Filters:
+    def _layer(self, position: int, transferred: bool, x: Tensor) -> Tensor:
+        weight, bias = self._transferred(position) if transferred else self._specific(position).values()
+        return _convolve(x, (weight, bias), self.arch.layers[position])
+
+    def _transferred(self, position: int) -> Filters | Tensors:
         shared, adapter = self.shared[position], self.task.adapters[position]
         if shared is None or adapter is None:
             raise ValueError(f"this network cannot transfer layer {position + 1}")
         return self.sharing.filters(shared, adapter)
 
-    def _specific(self, position: int) -> Filters:
+    def _specific(self, position: int) -> Tensors:
         own = self.task.specific[position]
         if own is None:
             raise ValueError(f"this network has no task-specific layer {position + 1}")
-        return own["weight"], own["bias"]
+        return own
 
     def logits(
         self, features: Float[Tensor, "C B F"], mask: Shaped[Tensor, "C B F"] | None = None
@@ -184,10 +198,6 @@ class TaskNetwork:
     def parameters(self) -> list[Tensor]:
         """Every tensor of this task, shared ones first."""
         return tensors_of(self.shared) + self.task.tensors()
-
-
-def _select(x: Tensor, branch: Branch) -> Tensor:
-    return x if branch.parents is None else x.index_select(0, branch.parents)
 
 
 def _convolve(x: Tensor, filters: Filters, layer: ConvLayer) -> Tensor:

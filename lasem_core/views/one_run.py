@@ -24,20 +24,26 @@ LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # 
 
 def choices(record: RunRecord) -> Figure:
     """Which layers each task ended up transferring."""
+    return shared_or_own(record.configs, "layer", describe(record))
+
+
+def shared_or_own(configs: Sequence[str], level: str, text: str) -> Figure:
+    """A cell per task and level (layer, stage): does the task share it?"""
+    depth = max(map(len, configs))
     with canvas.style():
-        figure = Figure((1.6 + 0.8 * record.spec.model.depth, 1.4 + 0.45 * len(record.configs)), layout="constrained")
-        draw_choices(record, figure.subplots())
-    return canvas.caption(figure, describe(record))
+        figure = Figure((1.6 + 0.8 * depth, 1.4 + 0.45 * len(configs)), layout="constrained")
+        draw_choices(configs, figure.subplots(), level)
+    return canvas.caption(figure, text)
 
 
-def draw_choices(record: RunRecord, axes: Axes) -> None:
-    """Tasks by layers: shared or the task's own."""
-    chosen = {task: config for task, config in enumerate(record.configs, start=1) if config}
+def draw_choices(configs: Sequence[str], axes: Axes, level: str = "layer") -> None:
+    """Tasks by levels: shared or the task's own."""
+    chosen = {task: config for task, config in enumerate(configs, start=1) if config}
     bits = np.array([[int(bit) for bit in config] for config in chosen.values()])
     words = np.where(bits == 1, "shared", "own")
     sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
                 xticklabels=range(1, bits.shape[1] + 1), yticklabels=list(chosen), ax=axes)  # fmt: skip
-    axes.set(xlabel="layer", ylabel="task")
+    axes.set(xlabel=level, ylabel="task")
     axes.tick_params(axis="y", rotation=0)
 
 

@@ -33,7 +33,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 READING_ORDER = (
     "quickstart", "figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
     "table1", "table2", "table3", "appendix_e", "appendix_f", "methods", "larger_images", "dynamics", "planted",
-    "speed", "explorer", "your_own_data",
+    "speed", "explorer", "your_own_data", "your_own_network",
 )  # fmt: skip
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
 DRAWN_FROM = {"explorer": "figure3"}  # notebooks that show the whole store, and what has to be in it

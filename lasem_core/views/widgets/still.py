@@ -28,7 +28,7 @@ def still(record: RunRecord, records: Iterable[RunRecord]) -> Figure:
     with canvas.style():
         figure = Figure((11, 1.8 + 0.4 * max(len(record.configs), 4)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 2))
-        one_run.draw_choices(record, left)
+        one_run.draw_choices(record.configs, left)
         _draw_ranking(static, right)
         right.axhline(
             record.summary["final_accuracy"], color=LASEM, lw=2, label=method_name(record.spec.method, record.spec.base)
