@@ -21,10 +21,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check lasem_core tests notebooks
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
 
 page: $(STAMP)
-	$(BIN)/voila notebooks/explorer.ipynb
+	$(BIN)/voila notebooks/02_explorer.ipynb
 
 sweep: $(STAMP)
 	$(BIN)/lasem sweep $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)

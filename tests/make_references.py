@@ -16,12 +16,12 @@ os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPL
 
 
 def main(names: list[str]) -> int:
-    from lasem_core.views.reproduce import NOTEBOOKS, execute
+    from lasem_core.views.reproduce import execute, notebook_files
 
     os.chdir(ROOT)  # kernels start where this program is
-    sources = [NOTEBOOKS / f"{name}.ipynb" for name in names] or sorted(NOTEBOOKS.glob("*.ipynb"))
+    sources = notebook_files()
     problems = 0
-    for source in sources:
+    for source in map(sources.get, names or sources):
         target = ROOT / "tests" / "notebooks" / source.name
         problem = execute(source, target, {})
         problems += bool(problem)

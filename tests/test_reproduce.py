@@ -24,13 +24,15 @@ from lasem_core.views.report import write_report
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
+SOURCES = reproduce.notebook_files()
+
 
 def _notebook(folder, name="quickstart", body="print(seed)"):
     parameters = new_code_cell(
         'seed = 0  # of all\nstore = "outputs/runs"  # records', metadata={"tags": ["parameters"]}
     )
     notebook = new_notebook(cells=[new_markdown_cell("# A\n\nclaim"), parameters, new_code_cell(body)], metadata=KERNEL)
-    path = folder / f"{name}.ipynb"
+    path = folder / f"01_{name}.ipynb"
     nbformat.write(notebook, path)
     return path
 
@@ -47,7 +49,7 @@ def notebooks(tmp_path, monkeypatch):
 def test_all_notebooks_come_in_reading_order():
     names = reproduce.notebooks_of(["all"])
     assert names[0] == "quickstart"
-    assert names == [name for name in reproduce.READING_ORDER if name in names]
+    assert names.index("figure1") < names.index("figure2") < names.index("table1") < names.index("planted")
 
 
 def test_an_artefact_without_a_notebook_is_shown_in_another():
@@ -61,11 +63,11 @@ def test_unknown_artefact_is_one_line():
 
 def test_shared_parameters_go_only_to_views_of_shared_runs():
     options = Options(profile="quick", dataset="cifar100", seeds=[0, 1], out="/x")
-    given = reproduce.parameters(reproduce.NOTEBOOKS / "figure1.ipynb", options)
+    given = reproduce.parameters(SOURCES["figure1"], options)
     assert given["profile"] == "quick"
     assert given["seeds"] == [0, 1]
-    assert reproduce.parameters(reproduce.NOTEBOOKS / "quickstart.ipynb", options).keys() == {"store", "out"}
-    assert reproduce.parameters(reproduce.NOTEBOOKS / "figure2.ipynb", options) == {"out": "/x"}
+    assert reproduce.parameters(SOURCES["quickstart"], options).keys() == {"store", "out"}
+    assert reproduce.parameters(SOURCES["figure2"], options) == {"out": "/x"}
 
 
 def test_a_second_call_does_no_work_twice(notebooks, tmp_path):
@@ -89,7 +91,7 @@ def test_executed_notebooks_name_no_folder_of_this_machine(notebooks, tmp_path, 
     monkeypatch.setenv("HERE", str(tmp_path))
     options = Options(out="out", store=str(tmp_path / "out" / "runs"), train_missing=False)
     (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
-    text = (tmp_path / "out" / "notebooks" / "quickstart.ipynb").read_text()
+    text = (tmp_path / "out" / "notebooks" / "01_quickstart.ipynb").read_text()
     assert not outcome.problem
     assert 'store = \\"out/runs\\"' in text
     assert "True" in text
@@ -107,13 +109,13 @@ def test_data_go_by_the_environment(monkeypatch):
     with reproduce._environment("/images"):
         assert reproduce.os.environ["LASEM_DATA"] == "/images"
     assert "LASEM_DATA" not in reproduce.os.environ
-    assert "data" not in reproduce.parameters(reproduce.NOTEBOOKS / "figure1.ipynb", Options(data="/images"))
+    assert "data" not in reproduce.parameters(SOURCES["figure1"], Options(data="/images"))
 
 
 def test_a_run_made_again_is_shown_again(tmp_path, monkeypatch):
     def key(seconds):
         monkeypatch.setattr(reproduce, "find", lambda *_: [record("a", seconds=seconds)])
-        source = reproduce.NOTEBOOKS / "figure4.ipynb"
+        source = SOURCES["figure4"]
         return reproduce._key(source, {}, "figure4", Options(store=str(tmp_path)))
 
     assert key(10.0) == key(10.0) != key(11.0)
@@ -140,7 +142,7 @@ def test_strip_removes_what_differs_between_identical_runs():
 
 
 def test_report_stands_alone(tmp_path):
-    paths = [_notebook(tmp_path, name) for name in ("a", "b")]
+    paths = {name: _notebook(tmp_path, name) for name in ("a", "b")}
     write_report(paths, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "http://" not in text
@@ -198,7 +200,7 @@ def test_wrong_values_in_a_notebook_are_one_line():
 
 
 def test_papermill_does_not_run_a_notebook_with_a_parameter_it_does_not_have(tmp_path):
-    problem = reproduce.execute(reproduce.NOTEBOOKS / "figure4.ipynb", tmp_path / "x.ipynb", {"profil": "quick"})
+    problem = reproduce.execute(SOURCES["figure4"], tmp_path / "x.ipynb", {"profil": "quick"})
     assert problem.startswith("cell 3: LasemError: unknown parameter 'profil'; this notebook has: profile, dataset")
     gc.collect()
 

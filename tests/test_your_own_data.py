@@ -29,7 +29,7 @@ def execute(tmp_path, folder, **given):
     given = {"classes_per_task": 2, "n_tasks": 2, "epochs": 2, "bases": ["df-cnn"], "network": NETWORK} | given
     given |= {"folder": str(folder), "out": str(tmp_path / "out"), "store": str(tmp_path / "runs")}
     target = tmp_path / "executed.ipynb"
-    problem = reproduce.execute(reproduce.NOTEBOOKS / "your_own_data.ipynb", target, given)
+    problem = reproduce.execute(reproduce.notebook_files()["your_own_data"], target, given)
     return problem, nbformat.read(target, 4)
 
 

@@ -30,11 +30,6 @@ from lasem_core.views.gather import planned
 from lasem_core.views.parameters import Options, in_repository, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-READING_ORDER = (
-    "quickstart", "figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
-    "table1", "table2", "table3", "appendix_e", "appendix_f", "methods", "larger_images", "dynamics", "planted",
-    "speed", "explorer", "your_own_data",
-)  # fmt: skip
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
 DRAWN_FROM = {"explorer": "figure3"}  # notebooks that are no artefact of the paper
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -82,9 +77,15 @@ def reproduce(
     return outcomes
 
 
+def notebook_files(folder: Path | None = None) -> dict[str, Path]:
+    """The notebooks in `folder` (None: the sources) by name, in reading order: `figure4` is `14_figure4.ipynb`."""
+    paths = sorted((folder or NOTEBOOKS).glob("[0-9][0-9]_*.ipynb"))
+    return {path.stem.partition("_")[2]: path for path in paths}
+
+
 def notebooks_of(artefacts: Sequence[str]) -> list[str]:
     """The notebooks that show `artefacts`, in reading order."""
-    there = [name for name in READING_ORDER if (NOTEBOOKS / f"{name}.ipynb").is_file()]
+    there = list(notebook_files())
     known = {*there, *ARTEFACTS, *SHOWN_IN, "all"}
     for name in artefacts:
         if name not in known:
@@ -109,7 +110,8 @@ def _specs(names: Sequence[str], options: Options) -> list[Any]:
 
 def bring_up_to_date(name: str, options: Options, folder: Path, say: Callable[[str], None]) -> Outcome:
     """Execute one notebook unless its copy in `folder` shows the same code, parameters and records."""
-    source, target = NOTEBOOKS / f"{name}.ipynb", folder / f"{name}.ipynb"
+    source = notebook_files()[name]
+    target = folder / source.name
     given = parameters(source, options)
     key = _key(source, given, name, options)
     if _stored_key(target) == key:
@@ -198,8 +200,7 @@ def report(folder: Path, target: Path) -> None:
     """One HTML page of all executed notebooks in `folder`, code left out, pictures inside."""
     from lasem_core.views.report import write_report
 
-    names = [name for name in READING_ORDER if (folder / f"{name}.ipynb").is_file()]
-    write_report([folder / f"{name}.ipynb" for name in names], target)
+    write_report(notebook_files(folder), target)
 
 
 def _portable(path: str) -> str:

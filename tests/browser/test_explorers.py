@@ -146,10 +146,10 @@ def _run_all_cells(page):
 def test_jupyterlab(serve, page, tmp_path):
     port, token = _free_port(), secrets.token_hex(8)
     place = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0"]
-    shutil.copy(ROOT / "notebooks" / "explorer.ipynb", tmp_path)  # JupyterLab saves what it has open
+    shutil.copy(ROOT / "notebooks" / "02_explorer.ipynb", tmp_path)  # JupyterLab saves what it has open
     serve(port, "jupyterlab", *place, f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}")
     _accept_dialogs(page)
-    page.goto(f"http://127.0.0.1:{port}/lab/tree/explorer.ipynb?token={token}&reset")
+    page.goto(f"http://127.0.0.1:{port}/lab/tree/02_explorer.ipynb?token={token}&reset")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
     _run_all_cells(page)
@@ -159,6 +159,6 @@ def test_jupyterlab(serve, page, tmp_path):
 
 def test_voila(serve, page):
     port = _free_port()
-    serve(port, "voila", "notebooks/explorer.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}")
+    serve(port, "voila", "notebooks/02_explorer.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}")
     page.goto(f"http://127.0.0.1:{port}/")
     _move_the_epoch_slider(page, "voila")
