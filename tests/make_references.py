@@ -1,7 +1,8 @@
-"""Write the reference copies in tests/notebooks: every notebook, executed with its own (smoke) parameters.
+"""Write the reference copies in tests/notebooks: every notebook, executed at profile smoke.
 
     .venv/bin/python tests/make_references.py [NAME...]
 
+Those at profile `recorded` are the executed notebooks in outputs/notebooks: `lasem reproduce all` writes them.
 Pictures are dropped: nbval does not compare them, and they would weigh megabytes.
 """
 
@@ -16,14 +17,15 @@ os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPL
 
 
 def main(names: list[str]) -> int:
-    from lasem_core.views.reproduce import execute, notebook_files
+    from lasem_core.views.parameters import Options
+    from lasem_core.views.reproduce import execute, notebook_files, parameters
 
     os.chdir(ROOT)  # kernels start where this program is
     sources = notebook_files()
     problems = 0
     for source in map(sources.get, names or sources):
         target = ROOT / "tests" / "notebooks" / source.name
-        problem = execute(source, target, {})
+        problem = execute(source, target, parameters(source, Options(profile="smoke")))
         problems += bool(problem)
         nbformat.write(without_pictures(nbformat.read(target, 4)), target)
         print(source.stem, problem or "done", flush=True)

@@ -214,5 +214,5 @@ def verdicts(evidence: Evidence) -> pd.DataFrame:
     """The paper's orderings for this artefact, judged by the evidence."""
     claims = CLAIMS.get(evidence.artefact, [])
     if evidence.artefact in ("figure4", "figure8"):
-        return judge_claims(claims, layer_frequency(evidence.choices))
-    return judge_claims(claims, evidence.runs)
+        return judge_claims(claims, layer_frequency(evidence.judged.choices))
+    return judge_claims(claims, evidence.judged.runs)

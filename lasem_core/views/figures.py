@@ -263,7 +263,12 @@ def _published(dataset: str, base: str, method: str) -> float:
 
 def _grid(evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float]) -> Figure:
     """One panel per data set and row, with what the runs are above them."""
-    return canvas.caption(canvas.panel_grid(evidence.datasets, rows, draw, size), evidence.caption)
+    bases = set(_bases(evidence))  # rows may be measures, too
+
+    def words(dataset: str, row: str) -> str:
+        return evidence.not_run(dataset, row if row in bases else "")
+
+    return canvas.caption(canvas.panel_grid(evidence.datasets, rows, draw, size, words), evidence.caption)
 
 
 def _at(table: pd.DataFrame, dataset: str, base: str) -> pd.DataFrame:

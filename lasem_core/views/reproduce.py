@@ -23,10 +23,9 @@ from nbformat import NotebookNode
 from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.artefacts import ARTEFACTS
-from lasem_core.runs.find import find
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
-from lasem_core.views.gather import planned
+from lasem_core.views.gather import planned, stored
 from lasem_core.views.parameters import Options, in_repository, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -61,13 +60,13 @@ def reproduce(
         say: where progress goes.
     """
     names = notebooks_of(artefacts)
-    options = options.model_copy(update={"store": _portable(options.store), "out": _portable(options.out)})
+    options = options.model_copy(update={"store": portable(options.store), "out": portable(options.out)})
     out, store = in_repository(options.out), open_store(options.store)
     folder = out / "notebooks"
     require_writable(folder)
     if store.root.exists() and not store.root.is_dir():
         raise LasemError(f"the store {store.root} is not a folder; name the one with the records")
-    if options.train_missing:
+    if options.trains:
         _train(names, options, jobs, say)
     with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
@@ -117,22 +116,28 @@ def bring_up_to_date(name: str, options: Options, folder: Path, say: Callable[[s
     if _stored_key(target) == key:
         say(f"{name}: up to date")
         return Outcome(name, target, False)
-    problem = execute(source, target, given)
+    attempt = folder / f"failed_{source.name}"  # what a failing notebook leaves takes no evidence's place
+    problem = execute(source, attempt, given)
     if not problem:
-        _stamp(target, key)
+        _stamp(attempt, key)
+        attempt.replace(target)
     say(f"{name}: {problem or 'done'}")
-    return Outcome(name, target, True, problem)
+    return Outcome(name, attempt if problem else target, True, problem)
 
 
 def parameters(source: Path, options: Options) -> dict[str, Any]:
-    """The values of `options` that a notebook's parameters cell has names for; `data` goes by the environment.
+    """Where `options` differ from what a notebook's parameters cell says; `data` goes by the environment.
 
-    Notebooks that are not views of the shared runs (they have no `train_missing`) get folders only.
+    Notebooks that are not views of the shared runs (they have no `train_missing`) are told folders, and to smoke.
     """
     declared = declared_parameters(nbformat.read(source, 4))
-    shared = options.model_dump(mode="json", exclude={"data"}) if "train_missing" in declared else {}
-    folders = {"store": options.store, "out": options.out}
-    return {key: value for key, value in (shared | folders).items() if key in declared}
+    given = options.model_dump(mode="json", exclude={"data"})
+    if "train_missing" not in declared:
+        told = {"store", "out"} | ({"profile"} if options.profile == "smoke" else set())
+        given = {key: value for key, value in given.items() if key in told}
+    names = set(given) & set(declared)
+    usual = Options.check(**{name: declared[name] for name in names}).model_dump(mode="json")
+    return {name: given[name] for name in given if name in names and given[name] != usual[name]}
 
 
 def declared_parameters(notebook: NotebookNode) -> dict[str, Any]:
@@ -176,9 +181,8 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
     digest = hashlib.sha256(source.read_bytes())
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
-    specs = _specs([name], options)
-    older = not options.train_missing
-    found = find(specs, open_store(options.store), options.data or None, older) if specs else []
+    artefact = DRAWN_FROM.get(name, name)
+    found = stored(artefact, options).judged.records if artefact in ARTEFACTS else []
     digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
     return digest.hexdigest()[:16]
 
@@ -203,10 +207,10 @@ def report(folder: Path, target: Path) -> None:
     write_report(notebook_files(folder), target)
 
 
-def _portable(path: str) -> str:
-    """`path` as notebooks resolve it, so that a notebook that is handed on names no machine's folders."""
-    full, root = Path(path).resolve(), in_repository("")
-    return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(full)
+def portable(path: str) -> str:
+    """`path` without the repository's own place, so that a notebook that is handed on names no machine's folders."""
+    root = in_repository("")
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path
 
 
 @contextmanager

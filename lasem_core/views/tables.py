@@ -90,13 +90,14 @@ def _source(artefact: str) -> str:
 
 
 def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[str, object]:
-    runs = verdicts.counts(evidence.runs)
+    runs = verdicts.counts(evidence.judged.runs)
     base = target.base if isinstance(target.base, str) else "none"
     here = runs[(runs["dataset"] == target.dataset) & (runs["base"] == base) & (runs["method"] == target.method)]
     if isinstance(target.config, str):
         here = here[here["label"] == target.config]
     if evidence.artefact == "appendix_e" and target.method == "lasem":
         here = here[here["groups"] != ""]
+    here = verdicts.longest(here)
     values = _measure(here, runs, target, accuracy)
     mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
     return {
@@ -120,7 +121,8 @@ def _measure(here: pd.DataFrame, runs: pd.DataFrame, target: tuple, accuracy: st
         return 100 * here[accuracy].dropna().to_numpy()
     if target.metric == "forgetting_ratio":
         return here["forgetting_ratio"].dropna().to_numpy()
-    lasem = runs[(runs["dataset"] == target.dataset) & (runs["base"] == target.base) & (runs["method"] == "lasem")]
+    same = runs[runs["profile"].isin(here["profile"])]
+    lasem = same[(same["dataset"] == target.dataset) & (same["base"] == target.base) & (same["method"] == "lasem")]
     ratio = here.set_index("seed")["train_seconds"] / lasem.set_index("seed")["train_seconds"]
     return ratio.dropna().to_numpy()
 

@@ -103,14 +103,29 @@ def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
         elsewhere = [*(name for name, of in STAND_INS.items() if of in claim.datasets), *claim.also]
         places = [*claim.datasets, *(name for name in elsewhere if name in set(counted["dataset"]))]
         rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
-    return pd.DataFrame(rows, columns=["claim", "dataset", "margin", "margin_ci", "n", "verdict"])
+    return pd.DataFrame(rows, columns=["claim", "dataset", "margin", "margin_ci", "n", "profile", "verdict"])
+
+
+def longest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those on the longest schedule: runs on different ones are not compared."""
+    return runs[runs["profile"] == "paper"] if "paper" in set(runs["profile"]) else runs
+
+
+def _margins(claim: Claim, runs: pd.DataFrame) -> tuple[pd.Series, str]:
+    """The claim's margins on the longest schedule that has any, and that schedule."""
+    for profile in sorted(set(runs["profile"])):  # paper before quick
+        margins = claim.margin(runs[runs["profile"] == profile]).dropna()
+        if len(margins):
+            return margins, profile
+    return pd.Series(dtype=float), ""
 
 
 def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
-    margins = claim.margin(runs).dropna() if len(runs) else pd.Series(dtype=float)
+    margins, profile = _margins(claim, runs)
     level = claim.level if claim.within is None else 1 - 2 * LEVEL
     mean, half = t_interval(margins, level) if len(margins) else (float("nan"), float("nan"))
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
+    own |= {"profile": profile}
     same = claim.within is not None
     verdict = judge_sameness(margins, claim.within) if same else judge_ordering(margins, claim.level)
     decided = verdict in (REPRODUCED, NOT_REPRODUCED) and dataset not in claim.datasets

@@ -25,11 +25,16 @@ DATASET_NAMES = {
 METHOD_NAMES = {
     "lasem": "LASEM",
     "static": "transfer at all layers",
+    "fixed-posterior": "fixed posterior",
     "brute-force": "brute force",
     "darts": "DARTS",
     "progressive": "ProgNN",
     "den": "DEN",
     "apd": "APD-Net",
+    "ewc": "EWC",
+    "single-task": "single-task networks",
+    "joint": "joint training",
+    "fine-tune": "fine-tuning",
 }
 UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
 NOTHING = "no records, nothing to show"
