@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from lasem_core.views import canvas, verdicts
 from lasem_core.views.canvas import ALL, BEST, COLOURS, LASEM, RANGE, SPECIFIC, TRANSFERRED, interval, percent
 from lasem_core.views.evidence import Evidence, label, layer_frequency
-from lasem_core.views.words import BASE_NAMES, method_name, title
+from lasem_core.views.words import BASE_NAMES, run_name, title
 
 ACCURACY = "peak per-task accuracy"
 PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
@@ -213,7 +213,8 @@ def layer_shares(evidence: Evidence) -> Figure:
 
 def memory(evidence: Evidence) -> Figure:
     """Appendix F: bytes kept after the last task, shared and task-specific."""
-    runs = evidence.runs.assign(name=[_run_name(run) for run in evidence.runs.to_dict("records")])
+    names = [run_name(run["method"], run["label"], run["base"]) for run in evidence.runs.to_dict("records")]
+    runs = evidence.runs.assign(name=names)
 
     def draw(axes: Axes, dataset: str, _: str) -> bool:
         here = runs[runs["dataset"] == dataset].sort_values("stored_bytes")
@@ -250,10 +251,6 @@ def beside_paper(table: pd.DataFrame) -> Figure:
     return canvas.caption(
         figure, f"95 % intervals; ours: {f'profile {profiles}' if profiles else 'no run that counts'}"
     )
-
-
-def _run_name(run: dict[str, str]) -> str:
-    return method_name(f"static, {run['label']}" if run["method"] == "static" else run["method"], run["base"])
 
 
 def _published(dataset: str, base: str, method: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lasem_core.common.errors import LasemError
 from lasem_core.runs.artefacts import plan
 from lasem_core.runs.find import find, key_of
 from lasem_core.runs.pace import pace_of
@@ -17,6 +18,7 @@ from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.runs.sweep import run_sweep
+from lasem_core.spec.command_line import title
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.parameters import RECORDED, Options, open_store
@@ -42,6 +44,15 @@ def stored(artefact: str, options: Options) -> Evidence:
         return _recorded(artefact, options, store)
     specs = planned([artefact], options)
     found = find(specs, store, options.data or None, older=not options.trains)
+    return Evidence(artefact, options.profile, specs, found, pace=pace_of(store))
+
+
+def of_runs(artefact: str, specs: Sequence[RunSpec], options: Options) -> Evidence:
+    """The evidence that these runs are, LasemError where the first of them is not stored."""
+    store = open_store(options.store)
+    found = find(specs, store, options.data or None, older=not options.trains)
+    if not found or key_of(found[0].spec) != key_of(specs[0]):
+        raise LasemError(f"this run is not recorded ({title(specs[0])}); to train it here: profile = 'smoke'")
     return Evidence(artefact, options.profile, specs, found, pace=pace_of(store))
 
 

@@ -17,14 +17,15 @@ from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.evidence import posterior_table
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
-from lasem_core.views.words import BASE_NAMES, method_name, spread, title
+from lasem_core.views.words import BASE_NAMES, joined, method_name, spread, title
 
 LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
 
 
-def choices(record: RunRecord) -> Figure:
-    """Which layers each task ended up transferring."""
+def choices(record: RunRecord, planted: str = "") -> Figure:
+    """Which layers each task ended up transferring; below them what was `planted`, where that is known."""
     chosen = {task: config for task, config in enumerate(record.configs, start=1) if config}
+    chosen |= {"planted": planted} if planted else {}
     bits = np.array([[int(bit) for bit in config] for config in chosen.values()])
     with canvas.style():
         figure = Figure((1.6 + 0.8 * bits.shape[1], 1.4 + 0.45 * len(bits)), layout="constrained")
@@ -89,6 +90,14 @@ def accuracy_matrix(record: RunRecord) -> Figure:
         axes.set(xlabel="task", ylabel="after training task")
         axes.tick_params(axis="y", rotation=0)
     return canvas.caption(figure, describe(record))
+
+
+def settling(record: RunRecord) -> str:
+    """When each task's choice last changed within its recorded mini-batches, in words."""
+    last = _last_switch_by_task(record)
+    steps = record.posterior["step"].max() + 1
+    words = joined([f"{step} in task {task}" for task, step in enumerate(last, start=1)])
+    return f"Of the first {steps} mini-batches, the last one at which the leading configuration changed: {words}."
 
 
 def describe(record: RunRecord) -> str:
