@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LASEM = Path(sys.executable).with_name("lasem")
 COMMON = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--nbval", "--nbval-current-env",
-          "--nbval-kernel-name=python3", "--dist", "loadfile"]  # fmt: skip
+          "--nbval-kernel-name=python3", "-n", "2", "--dist", "loadfile"]  # fmt: skip
 ENVIRONMENT = {"MPLBACKEND": "agg", "LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 SMOKE, RECORDED = ".cache/outputs", ".cache/recorded"
 
@@ -40,41 +40,39 @@ def recorded() -> list[Path]:
     return [path for path, names in declared.items() if "profile" in names or "store" not in names]
 
 
-def compared(paths: list[Path], *options: str) -> int:
+def compared(paths: list[Path], outputs: str = RECORDED) -> int:
     """Nothing is masked: whatever the committed records print, they print everywhere."""
-    committed_records()
-    return _nbval(RECORDED, *options, *map(str, paths))
+    committed_records(ROOT / outputs)
+    return _nbval(outputs, *map(str, paths))
 
 
-def committed_records() -> None:
+def committed_records(outputs: Path) -> None:
     """A store of the records in git and no others: somebody's own runs do not belong to the evidence."""
-    shutil.rmtree(ROOT / RECORDED, ignore_errors=True)
+    shutil.rmtree(outputs, ignore_errors=True)
     names = subprocess.run(["git", "ls-files", "outputs/runs"], cwd=ROOT, capture_output=True, text=True).stdout
     for name in names.splitlines():
-        link = ROOT / RECORDED / Path(name).relative_to("outputs")
+        link = outputs / Path(name).relative_to("outputs")
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(ROOT / name)
 
 
-def figures() -> int:
-    """The numbers behind the committed pictures are those that the notebooks have just written."""
+def figures(made: Path = ROOT / RECORDED / "figures", kept: Path = ROOT / "outputs" / "figures") -> int:
+    """The numbers behind the pictures in `kept` are those that the notebooks have just `made`."""
     import pandas as pd
 
     wrong = 0
-    for made in sorted((ROOT / RECORDED / "figures").glob("*.csv")):
+    for path in sorted(made.glob("*.csv")):
         try:
-            kept = pd.read_csv(ROOT / "outputs" / "figures" / made.name)
-            pd.testing.assert_frame_equal(pd.read_csv(made), kept, rtol=1e-6)
+            pd.testing.assert_frame_equal(pd.read_csv(path), pd.read_csv(kept / path.name), rtol=1e-6)
         except (AssertionError, FileNotFoundError) as problem:
             wrong += 1
-            print(f"outputs/figures/{made.name} is not what the records give: {problem}; run: lasem reproduce all")
+            print(f"outputs/figures/{path.name} is not what the records give: {problem}; run: lasem reproduce all")
     return min(wrong, 1)
 
 
 def _nbval(outputs: str, *arguments: str) -> int:
-    command = [sys.executable, "-m", "pytest", *COMMON, "-n", "2", *arguments]
-    environment = os.environ | ENVIRONMENT | {"LASEM_OUTPUTS": outputs}
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    command = [sys.executable, "-m", "pytest", *COMMON, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT | {"LASEM_OUTPUTS": outputs}).returncode
 
 
 if __name__ == "__main__":
