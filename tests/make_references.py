@@ -27,13 +27,16 @@ def main(names: list[str]) -> int:
         target = ROOT / "tests" / "notebooks" / source.name
         problem = execute(source, target, parameters(source, Options(profile="smoke")))
         problems += bool(problem)
-        nbformat.write(without_pictures(nbformat.read(target, 4)), target)
+        nbformat.write(comparable(nbformat.read(target, 4)), target)
         print(source.stem, problem or "done", flush=True)
     return problems
 
 
-def without_pictures(notebook):
+def comparable(notebook):
+    """Without pictures; words that follow from trained numbers are not compared."""
     for cell in notebook.cells:
+        if "findings." in cell.source or "varies" in cell.metadata.get("tags", []):
+            cell.metadata["tags"] = ["nbval-ignore-output"]
         for output in cell.get("outputs", []):
             for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
                 del output["data"][kind]
