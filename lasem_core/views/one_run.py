@@ -97,7 +97,7 @@ def settling(record: RunRecord) -> str:
     last = _last_switch_by_task(record)
     steps = record.posterior["step"].max() + 1
     words = joined([f"{step} in task {task}" for task, step in enumerate(last, start=1)])
-    return f"Of the first {steps} mini-batches, the last one at which the leading configuration changed: {words}."
+    return f"Of {steps} mini-batches, the last at which the configuration with most wins changed: {words}."
 
 
 def describe(record: RunRecord) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from lasem_core.common.statistics import t_interval
+from lasem_core.common.statistics import NOT_RUN, t_interval
 from lasem_core.runs.artefacts import ARTEFACTS, plan
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
@@ -79,7 +79,8 @@ def frequency_table(evidence: Evidence) -> pd.DataFrame:
     rows = [
         {"dataset": dataset, "base": base}
         | {f"layer {layer} (%)": spread(100 * runs["transferred"], 0) for layer, runs in here.groupby("layer")}
-        for (dataset, base), here in shares.groupby(["dataset", "base"], sort=False)
+        for dataset, base in evidence.panels
+        if len(here := shares[(shares["dataset"] == dataset) & (shares["base"] == base)])
     ]
     return pd.DataFrame(rows).fillna("")
 
@@ -206,11 +207,19 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         shown = shown[["name", "unit", "paper", "ours", "profile", "verdict"]]
     if {"margin", "margin_ci"} <= set(table):
         shown["margin"] = [_margin(row) for row in table.itertuples()]
-        shown = shown[["claim", "dataset", "margin", "profile", "verdict"]]
+        shown = _without_idle(shown[["claim", "dataset", "margin", "profile", "verdict"]])
     for column, names in {"dataset": DATASET_NAMES, "base": BASE_NAMES, "method": METHOD_NAMES}.items():
         if column in shown:
             shown[column] = [names.get(value, value) for value in shown[column]]
     return shown.rename(columns=HEADINGS)
+
+
+def _without_idle(claims: pd.DataFrame) -> pd.DataFrame:
+    """Claims that no run tells about are counted in one row."""
+    idle = claims["verdict"] == NOT_RUN
+    words = f"{idle.sum()} claims on {', '.join(DATASET_NAMES[name] for name in claims[idle]['dataset'].unique())}"
+    row = {"claim": words, "dataset": "", "margin": "-", "profile": "", "verdict": NOT_RUN}
+    return pd.concat([claims[~idle], pd.DataFrame([row] * bool(idle.any()), columns=claims.columns)])
 
 
 def _margin(row: Any) -> str:
