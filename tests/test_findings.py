@@ -55,6 +55,6 @@ def test_the_paragraph_says_what_held_and_how_sure_that_is():
 def test_runs_on_different_schedules_are_not_compared():
     long = _evidence(0.5, profile="paper").records
     mixed = _evidence(0.41, others=long)
-    assert "12.0" in findings.sentence(mixed) and "profile paper" in findings.sentence(mixed)
+    assert "11.9 ± 0.2 points above" in findings.sentence(mixed) and "profile paper" in findings.sentence(mixed)
     lone = [made for made in long if made.spec.method == "lasem"]
     assert findings.sentence(_evidence(0.41, others=lone)) == findings.sentence(_evidence(0.41))
