@@ -67,67 +67,32 @@ class CountPrior(Prior):
         self.votes += torch.nn.functional.one_hot(posterior.argmax(), len(posterior))
 
 
-class HistoryPrior(CountPrior):
-    """Section 3's alternative, the history over tasks: what earlier tasks counted, `earlier` (C,), joins the belief.
-
-    The votes are the task's own: otherwise two equal tasks would outvote every later one.
-    """
-
-    def __init__(self, start: Tensor, earlier: Tensor):
-        super().__init__(start)
-        self.earlier = earlier
-
-    def probabilities(self) -> Tensor:
-        total = self.earlier + self.votes
-        return total / total.sum()
-
-
-class UniformPrior(CountPrior):
-    """A uniform belief for the posterior, while the votes for the final choice are counted."""
-
-    def __init__(self, start: Tensor):
-        super().__init__(start)
-        self.uniform = start / start.sum()
-
-    def probabilities(self) -> Tensor:
-        return self.uniform
-
-
-class RunningMeanPrior(UniformPrior):
-    """The released default: the mean of the task's posteriors; uniform only before the first one."""
-
-    def __init__(self, start: Tensor):
-        super().__init__(start)
-        self.votes, self.n = torch.zeros_like(start), 0
-
-    def probabilities(self) -> Tensor:
-        return self.votes / self.n if self.n else self.uniform
-
-    def update(self, posterior: Tensor) -> None:
-        self.votes += posterior
-        self.n += 1
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"n": self.n}
-
-    def load(self, state: dict[str, Any]) -> None:
-        super().load(state)
-        self.n = state["n"]
-
-
-PRIORS = {"count": CountPrior, "history": HistoryPrior, "running-mean": RunningMeanPrior, "uniform": UniformPrior}
-
-
 def posterior(prior: Float[Tensor, " C"], log_lik: Float[Tensor, " C"]) -> Float[Tensor, " C"]:
     """Eq. 2: P(c | X_new, y_new), computed in log space."""
     return torch.softmax(prior.log() + log_lik, 0)
 
 
 @torch.no_grad()
-def e_step(network: TaskNetwork, trie: Trie, prior: Prior, batch: Batch, likelihood: str) -> Float[Tensor, " C"]:
-    """Lines 8 and 9 alone: the posterior over the configurations of `trie`."""
-    logits = network.logits(network.features(batch.images, trie))
-    return posterior(prior.probabilities(), log_likelihood(logits, batch.labels, likelihood))
+def e_step(
+    network: TaskNetwork,
+    belief: Float[Tensor, " C"],
+    features: Float[Tensor, "C B F"],
+    labels: Int[Tensor, " B"],
+    likelihood: str,
+    beta: float = 1.0,
+) -> Float[Tensor, " C"]:
+    """Lines 8 and 9: the posterior from the belief pi_t and what the images behind `features` say.
+
+    Arguments: beta, the likelihood's exponent, below 1 while it is tempered (`em.temper`, ours).
+    """
+    log_lik = log_likelihood(network.logits(features), labels, likelihood)
+    return posterior(belief, beta * log_lik)
+
+
+@torch.no_grad()
+def shown(network: TaskNetwork, trie: Trie, batch: Batch) -> tuple[Float[Tensor, "C B F"], Int[Tensor, " B"]]:
+    """Features and labels of a mini-batch that the M-step does not see."""
+    return network.features(batch.images, trie), batch.labels
 
 
 def expected_loss(
@@ -176,6 +141,8 @@ def em_step(
     batch: Batch,
     likelihood: str | None,
     n_steps: int,
+    beta: float = 1.0,
+    judge: Batch | None = None,
 ) -> Step:
     """One mini-batch of Algorithm 1, over the C configurations of `trie`.
 
@@ -187,13 +154,14 @@ def em_step(
         batch: B images and labels.
         likelihood: `joint` or `mean`; None leaves the belief as it is (static, fixed posterior).
         n_steps: numMSteps.
+        beta: see `e_step`.
+        judge: what the E-step looks at in place of `batch` (`em.evidence`, ours).
     """
     features = network.features(batch.images, trie)  # (C, B, F), for both steps: dropout comes behind them
     belief = prior.probabilities()
-    if likelihood is not None:
-        with torch.no_grad():
-            log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)  # line 8
-        belief = posterior(belief, log_lik)  # line 9
+    if likelihood is not None:  # lines 8 and 9, Eq. 2
+        seen, labels = (features, batch.labels) if judge is None else shown(network, trie, judge)
+        belief = e_step(network, belief, seen, labels, likelihood, beta)
     loss = m_step(network, trie, features, belief, optimizer, batch, n_steps)  # lines 10 and 11, Eq. 3
     prior.update(belief)  # line 13
     return Step(belief, loss)

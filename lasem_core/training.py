@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from lasem_core.learners.protocol import Environment, EpochReport, Learner, Task
 from lasem_core.model.optim import learning_rate
 from lasem_core.spec.run_spec import RunSpec
 
-SHAPE = 2  # of a checkpoint's state, raised with what it holds
+SHAPE = 3  # of a checkpoint's state, raised with what it holds
 CHUNK = 500  # images per forward pass without gradients
 # what else than the learning rate can make a method diverge
 STRENGTHS = {"ewc": ("ewc.strength",), "apd": ("apd.anchor",), "den": ("den.l2", "den.drift")}
@@ -46,8 +46,8 @@ class Lifetime:
     eval_seconds: float = 0.0
 
 
-class Checkpoint(Protocol):
-    """Where the loop leaves its state; see `store.RunStore.checkpoint`."""
+class Checkpoint:
+    """Where the loop leaves its state: nowhere; see `runs/checkpoint.py` for a file."""
 
     def load(self) -> dict[str, Any] | None:
         """The last state left, if any."""
@@ -55,12 +55,21 @@ class Checkpoint(Protocol):
     def offer(self, build_state: Callable[[], dict[str, Any]], force: bool = False) -> None:
         """Save `build_state()` if it is time to, or `force`."""
 
+    def clear(self) -> None:
+        """Forget the saved state."""
 
-class Progress(Protocol):
-    """Who watches: a bar, log lines, a live widget, or nobody; see `progress.py`."""
+
+class Progress:
+    """Who watches: nobody; see `runs/progress.py` for a bar, log lines and the live widget."""
+
+    def __init__(self, spec: RunSpec | None = None):
+        self.spec = spec
 
     def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
         """An epoch has ended; `row` is its line of the history table."""
+
+    def close(self) -> None:
+        """End of the run, finished or not."""
 
 
 def lifelong(learner: Learner, stream: TaskStream, checkpoint: Checkpoint, progress: Progress) -> Lifetime:

@@ -6,11 +6,10 @@ import torch
 
 from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.learners import METHODS, Environment
-from lasem_core.runs.progress import Silent
 from lasem_core.runs.run import make_learner
 from lasem_core.spec.consistency import SHARING_METHODS
 from lasem_core.spec.run_spec import RunSpec
-from lasem_core.training import lifelong
+from lasem_core.training import Progress, lifelong
 
 MODEL = {
     "channels": (4, 5, 6),
@@ -82,7 +81,7 @@ class Memory:
 def run(spec, tasks, memory=None, **options):
     env = environment(spec, **options)
     learner = make_learner(env)
-    return learner, lifelong(learner, tasks, memory or Memory(), Silent())
+    return learner, lifelong(learner, tasks, memory or Memory(), Progress())
 
 
 def flat(value):

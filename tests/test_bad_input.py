@@ -5,7 +5,6 @@ import pytest
 from lasem_core.cli import app, exit_status, main
 from lasem_core.common.errors import Diverged
 from lasem_core.learners import METHODS
-from lasem_core.runs.progress import Silent
 from lasem_core.runs.run import run_id_of, train
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.configs import ConfigSpace, parse_groups
@@ -14,6 +13,7 @@ from lasem_core.spec.effects import READERS
 from lasem_core.spec.parts import Dataset, choices
 from lasem_core.spec.presets import resolve
 from lasem_core.spec.run_spec import RunSpec, build_spec
+from lasem_core.training import Progress
 
 TINY = {"schedule.epochs": "2", "stream.n_tasks": "2", "stream.fraction": "0.25"}
 
@@ -353,7 +353,7 @@ def test_a_diverged_run_takes_its_checkpoint_along_and_leaves_others_alone(tmp_p
         def checkpoint(self, run_id, every_seconds=0):
             return super().checkpoint(run_id, 0)
 
-    class Watch(Silent):
+    class Watch(Progress):
         def epoch(self, visit, row, report):
             seen.append([path.name for path in (tmp_path / ".checkpoints").glob("*.pt")])
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from lasem_core.bench import spec_of
-from lasem_core.bench.processor import bf16_units
 from lasem_core.bench.rooflines import bare
 from lasem_core.bench.steps import RATIOS, _learner, bench
 from lasem_core.bench.whole_run import whole_run
 from lasem_core.cli.bench import describe
 from lasem_core.common.errors import LasemError
+from lasem_core.runs import machine
 
 KEYS = {"static_ms", "exact_ms", "pruned_ms", "estep_ms", "roofline_static_ms", "roofline_exact_ms", "peak_mb"}
 
@@ -61,7 +61,7 @@ def test_a_whole_task_in_tenths(tmp_path):
     row = json.loads(json.dumps(report))["bases"]["hps"]
     assert len(row["course"]) == 2 and all(part["static_ms"] > 0 for part in row["course"])
     assert row["ratio"] == pytest.approx(row["lasem_ms"] / row["static_ms"])
-    assert report["isa"] == bf16_units()
+    assert report["isa"] == machine.bf16_units()
     assert row["course"][0]["evaluated"] > 10  # the first window is full
     assert "11 epochs of one task" in describe(report)
 
@@ -76,16 +76,17 @@ def test_a_whole_task_in_tenths(tmp_path):
         (None, None, "unknown"),
     ],
 )
-def test_bf16_units_are_read_from_the_processors_flags(flags, units, words, tmp_path, report):
+def test_bf16_units_are_read_from_the_processors_flags(flags, units, words, tmp_path, report, monkeypatch):
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     if flags is not None:
         (tmp_path / "cpuinfo").write_text("processor\t: 0\n" + flags)
-    found = bf16_units(tmp_path / "cpuinfo")
+    found = machine.bf16_units()
     assert found == (None if units is None else dict(zip(("amx_bf16", "avx512_bf16"), units, strict=True)))
     assert f"bf16 units of this processor: {words}\n" in describe(report | {"isa": found})
 
 
 def test_the_report_has_this_processors_units(report):
-    assert report["isa"] == bf16_units()
+    assert report["isa"] == machine.bf16_units()
 
 
 def test_unknown_names():

@@ -166,7 +166,7 @@ def test_nothing_crosses_with_the_mean_likelihood():
 
 def test_nothing_crosses_while_refreshed_pruning_stays_within_a_window():
     learner, batch = opened("lasem", "tf", em={"prune": "refreshed"})
-    learner.rule.window.kept, learner.rule.window.left = (0, 3), 9
+    learner.open.rule.window.kept, learner.open.rule.window.left = (0, 3), 9
     learner.train_step(batch(0))  # plans the kept configurations
     with crossings() as noted:
         learner.train_step(batch(1))
@@ -175,7 +175,7 @@ def test_nothing_crosses_while_refreshed_pruning_stays_within_a_window():
 
 def sampled():
     learner, batch = opened("lasem", "tf", em={"prune": "sampled", "prune_samples": 2})
-    rule, here = learner.rule, torch.full((8,), 1 / 8)
+    rule, here = learner.open.rule, torch.full((8,), 1 / 8)
     rule.window.kept, rule.window.left = (0, 3), 9
     rule.proposal = Proposal.build(here.to(META), (0, 3), rule.em, here)
     return learner, batch
@@ -193,7 +193,7 @@ def test_sampled_sends_what_it_drew_and_a_plan_that_is_new():
 def test_a_full_e_step_of_sampled_waits():
     """Its M-step is drawn from this very mini-batch's posterior, so the host has to see it first."""
     learner, batch = sampled()
-    learner.rule.window.left = 1
+    learner.open.rule.window.left = 1
     with pytest.raises(NotImplementedError, match="no data"):
         learner.train_step(batch(0))
 
@@ -201,10 +201,10 @@ def test_a_full_e_step_of_sampled_waits():
 def test_plans_of_drawn_configurations_are_kept_up_to_a_number(monkeypatch):
     monkeypatch.setattr("lasem_core.learners.pruning.KEPT_PLANS", 2)
     learner, _ = opened("lasem", "hps")
-    first, second = learner.search.subset((0,)), learner.search.subset((1,))
-    assert learner.search.subset((0,)) is first
-    learner.search.subset((2,))
-    assert learner.search.subset((1,)) is second and learner.search.subset((0,)) is not first
+    first, second = learner.open.search.subset((0,)), learner.open.search.subset((1,))
+    assert learner.open.search.subset((0,)) is first
+    learner.open.search.subset((2,))
+    assert learner.open.search.subset((1,)) is second and learner.open.search.subset((0,)) is not first
 
 
 def test_nothing_crosses_for_a_mini_batch_of_stored_pixels():

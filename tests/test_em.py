@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as hnp
 from jaxtyping import TypeCheckError
 from test_network import SPACE, data, small_network
 
-from lasem_core.em import PRIORS, CountPrior, Prior, em_step, log_likelihood, posterior
+from lasem_core.em import CountPrior, Prior, em_step, log_likelihood, posterior
+from lasem_core.learners.priors import PRIORS, FadingPrior, HistoryPrior, RelatedPrior
 from lasem_core.learners.subset import Subset, subset_step
 from lasem_core.model.network import Trie
 from lasem_core.model.optim import RMSProp, learning_rate
@@ -43,8 +44,8 @@ def test_posterior_is_equation_2(counts, logits):
 POSTERIORS = [torch.tensor(p, dtype=F64) for p in ([0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8])]
 
 
-def updated(name, *more):
-    prior = PRIORS[name](torch.ones(3, dtype=F64), *more)
+def updated(kind, *more):
+    prior = PRIORS.get(kind, kind)(torch.ones(3, dtype=F64), *more)
     for weights in POSTERIORS:
         prior.update(weights)
     return prior
@@ -55,7 +56,7 @@ def test_count_prior_is_equation_1_and_ties_lean_to_transfer():
 
 
 def test_history_joins_the_belief_and_not_the_decision():
-    prior = updated("history", torch.tensor([7.0, 0.0, 0.0], dtype=F64))
+    prior = updated(HistoryPrior, torch.tensor([7.0, 0.0, 0.0], dtype=F64))
     assert prior.probabilities().tolist() == [9 / 13, 2 / 13, 2 / 13]
     assert prior.votes.tolist() == [2, 2, 2]
 
@@ -70,6 +71,36 @@ def test_uniform_prior_stays_uniform_but_counts():
     prior = updated("uniform")
     assert prior.probabilities().tolist() == pytest.approx([1 / 3] * 3)
     assert prior.votes.tolist() == [2, 2, 2]
+
+
+def test_a_fading_count_is_an_exponential_window():
+    votes = torch.ones(3, dtype=F64)
+    for winner in (1, 0, 2):
+        votes = 0.9 * votes + 0.1 + torch.eye(3, dtype=F64)[winner]
+    torch.testing.assert_close(updated(FadingPrior, 0.1).votes, votes)
+    torch.testing.assert_close(updated(FadingPrior, 0.0).votes, updated("count").votes)
+
+
+def test_a_fading_count_lets_a_late_winner_overtake_and_a_whole_count_does_not():
+    fading, whole = FadingPrior(torch.ones(2), 0.02), CountPrior(torch.ones(2))
+    for prior in (fading, whole):
+        for winner in [0] * 300 + [1] * 100:
+            prior.update(torch.eye(2)[winner])
+    assert int(fading.votes.argmax()) == 1 and int(whole.votes.argmax()) == 0
+
+
+def test_only_related_tasks_join_the_belief():
+    """Of two earlier tasks the one whose likelihoods ranked the configurations alike counts, the opposite one not."""
+    log_lik = torch.tensor([2.0, 0.0, -2.0], dtype=F64)
+    counts = torch.tensor([[50.0, 0, 0], [0, 0, 50]], dtype=F64)
+    prior = RelatedPrior(torch.ones(3, dtype=F64), torch.stack([7 * log_lik, -3 * log_lik]), counts)
+    assert prior.probabilities().tolist() == pytest.approx([1 / 3] * 3)  # nothing is known of this task yet
+    prior.update(posterior(prior.probabilities(), log_lik))
+    torch.testing.assert_close(prior.probabilities(), torch.tensor([52.0, 1, 1], dtype=F64) / 54)
+    torch.testing.assert_close(prior.profile, log_lik)  # centred, whatever the prior was
+    prior.update(posterior(prior.probabilities(), log_lik))
+    torch.testing.assert_close(prior.profile, 2 * log_lik)
+    assert prior.votes.tolist() == [3, 1, 1]
 
 
 def optimizer_of(network):

@@ -8,7 +8,7 @@ from small_stream import environment, results, run, same, spec_of, stream
 from lasem_core import RunSpec, RunStore, train
 from lasem_core.learners.brute_force import Candidate, tie
 from lasem_core.learners.protocol import VisitLog
-from lasem_core.runs.parallel import ProcessMap
+from lasem_core.runs.process import ProcessMap
 from lasem_core.runs.run import make_learner
 from lasem_core.runs.sweep import _spare, run_sweep
 from lasem_core.spec.configs import ConfigSpace, TransferConfig

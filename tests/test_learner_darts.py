@@ -33,15 +33,15 @@ def test_one_hot_mixtures_are_the_static_networks(base):
     learner, batch = opened(base)
     for config in ConfigSpace.full(3):
         mixture = torch.tensor([[not bit, bit] for bit in config.bits], dtype=torch.float64)
-        mixed = mixed_logits(learner.network, batch.images, mixture, lambda x: x)
+        mixed = mixed_logits(learner.open.network, batch.images, mixture, lambda x: x)
         trie = learner._trie((config,))
-        static = learner.network.logits(learner.network.features(batch.images, trie))[0]
+        static = learner.open.network.logits(learner.open.network.features(batch.images, trie))[0]
         torch.testing.assert_close(mixed, static, rtol=1e-12, atol=1e-12)
 
 
 def test_ties_are_task_specific_and_alphas_start_at_zero():
     learner, _ = opened()
-    assert str(learner.in_use) == "000"
+    assert str(learner.open.in_use) == "000"
     assert torch.equal(learner.mixture().detach(), torch.full((3, 2), 0.5, dtype=torch.float64))
     assert learner.end_epoch().config == "000"
 
@@ -98,7 +98,7 @@ def test_the_held_out_half_is_shuffled_once_a_pass(monkeypatch):
         seen.append(learner._held_out_batch(small).images)
         learner.weight_lr(small)
     assert shuffled == [20, 10, 20, 10]  # the halves, then the order, in each of two passes
-    split = learner.current.task.train
+    split = learner.open.context.task.train
     everything = split.images[learner._halves(20)[1]].flatten(1).sum(1).sort()[0]
     for one, two in (seen[:2], seen[2:]):
         torch.testing.assert_close(torch.cat([one, two]).flatten(1).sum(1).sort()[0], everything)

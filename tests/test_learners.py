@@ -15,7 +15,7 @@ MODEL = {"channels": (4, 5, 6, 7), "pools": (1, 2, 1, 2), "head": (9,)}
 
 
 class ThreeWay:
-    n_classes = 3
+    n_classes, train, valid = 3, (), ()
 
 
 def learner_for(device=CPU, **options):
@@ -112,19 +112,19 @@ def test_a_revisited_task_trains_its_fixed_configuration():
     head = learner.tasks[0].head[0]["weight"].clone()
     run_task(learner, 1)
     report = run_task(learner, 0, visit=2)
-    assert (report.config, learner.configs[0], len(learner.trie)) == (chosen, chosen, 1)
+    assert (report.config, learner.configs[0], list(report.weights[-1][1])) == (chosen, chosen, [chosen])
     assert not torch.equal(head, learner.tasks[0].head[0]["weight"])
 
 
 def test_lasem_chooses_the_most_counted_configuration():
     learner = learner_for(method="lasem")
     learner.begin_task(context(0, 0))
-    assert str(learner.in_use) == "1111"  # a uniform belief leans to transfer
+    assert str(learner.open.in_use) == "1111"  # a uniform belief leans to transfer
     for batch in batches(0, 8):
         learner.train_step(batch)
     learner.end_epoch()
-    winner = int(learner.prior.votes.argmax())
-    assert learner.in_use == TransferConfig.from_index(winner, 4)
+    winner = int(learner.open.search.prior.votes.argmax())
+    assert learner.open.in_use == TransferConfig.from_index(winner, 4)
 
 
 def test_prior_starts_anew_for_each_task_unless_it_is_the_history():
@@ -132,9 +132,9 @@ def test_prior_starts_anew_for_each_task_unless_it_is_the_history():
         learner = learner_for(method="lasem", em={"prior": prior})
         run_task(learner, 0)
         learner.begin_task(context(1, 1))
-        believed = learner.prior.probabilities()
+        believed = learner.open.search.prior.probabilities()
         assert bool((believed == believed[0]).all()) == is_uniform
-        assert float(learner.prior.votes.sum()) == 16  # no vote has been cast yet
+        assert float(learner.open.search.prior.votes.sum()) == 16  # no vote has been cast yet
 
 
 def test_fixed_posterior_weights():
@@ -165,16 +165,16 @@ def test_nothing_is_skipped_when_pruning_never_finds_anything_to_skip():
     exact, _ = trajectory("off")
     pruned, report = trajectory("refreshed", prune_every=2, prune_eps=1e-12)
     assert report.extra["evaluated"] == report.extra["updated"] == 16
-    for one, other in zip(exact.network.parameters(), pruned.network.parameters(), strict=True):
+    for one, other in zip(exact.open.network.parameters(), pruned.open.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_refreshed_skips_measures_and_widens_again():
     learner, report = trajectory("refreshed", prune_every=5, prune_eps=0.3)
     assert 1 <= report.extra["updated"] < report.extra["evaluated"] < 16
-    rule = learner.rule
+    rule = learner.open.rule
     rule.window.kept, rule.window.left = (0,), 1  # a full evaluation that finds everything but 1111 outside
-    learner.search.exact_posterior = lambda batch: torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64)
+    learner.open.search.exact_posterior = lambda batch: torch.tensor([0.1] + [0.06] * 15, dtype=torch.float64)
     learner.train_step(batches(0, 1)[0])
     assert rule.window.kept is None and rule.report()["pruned_mass"] == pytest.approx(0.9)
 
@@ -182,12 +182,12 @@ def test_refreshed_skips_measures_and_widens_again():
 def test_a_full_evaluation_trains_the_kept_configurations_only():
     """Where every mini-batch is one, the layers that 1111 does not use stay as they are, and the others move."""
     learner, _ = trajectory("refreshed", prune_every=1, prune_eps=0.3)
-    learner.rule.window.kept = (0,)  # 1111, and no further choice in the one step below
+    learner.open.rule.window.kept = (0,)  # 1111, and no further choice in the one step below
     specific, shared = copies_of(learner.tasks[0].specific), copies_of(learner.shared)
     learner.train_step(batches(0, 1)[0])
     assert specific and all(map(torch.equal, specific, copies_of(learner.tasks[0].specific)))
     assert not any(map(torch.equal, shared, copies_of(learner.shared)))
-    assert learner.rule.report()["evaluated"] > 1
+    assert learner.open.rule.report()["evaluated"] > 1
 
 
 def copies_of(groups):
@@ -196,22 +196,23 @@ def copies_of(groups):
 
 def test_one_configuration_needs_no_e_step(monkeypatch):
     """Its posterior is 1 whatever the data say."""
-    monkeypatch.setattr(subset, "log_likelihood", None)
+    monkeypatch.setattr(subset, "e_step", None)
     learner = learner_for(method="lasem", em={"prune": "refreshed"})
     learner.begin_task(context(0, 0))
-    learner.rule.window.kept, learner.rule.window.left = (0,), 9
+    learner.open.rule.window.kept, learner.open.rule.window.left = (0,), 9
     learner.train_step(batches(0, 1)[0])
-    assert learner.trace.kept[-1].tolist() == [1] + [0] * 15
+    assert learner.open.trace.kept[-1].tolist() == [1] + [0] * 15
 
 
 def test_a_pruned_layer_is_left_alone():
     """RMSProp forgets nothing of tensors that no evaluated configuration uses, TF's factors included."""
     learner = learner_for(method="lasem", base="tf", em={"prune": "refreshed"})
     learner.begin_task(context(0, 0))
-    learner.rule.window.kept, learner.rule.window.left = (learner.space.positions[TransferConfig.parse("none", 4)],), 9
+    window = learner.open.rule.window
+    window.kept, window.left = (learner.space.positions[TransferConfig.parse("none", 4)],), 9
     learner.train_step(batches(0, 1)[0])
     adapters = {id(t) for group in learner.tasks[0].adapters for t in group.values()}
-    squares = zip(learner.optimizer.parameters, learner.optimizer.mean_squares, strict=True)
+    squares = zip(learner.open.search.optimizer.parameters, learner.open.search.optimizer.mean_squares, strict=True)
     left = [square for tensor, square in squares if id(tensor) in adapters]
     assert left and all(bool((square == learner.spec.optim.start).all()) for square in left)
 
@@ -222,14 +223,15 @@ def test_history_is_a_belief_and_never_a_vote():
     favourites = [3, 3, 5]
     for number, favourite in enumerate(favourites):
         learner.begin_task(context(number, number))
-        believed = float(learner.prior.probabilities()[3])
+        believed = float(learner.open.search.prior.probabilities()[3])
         assert believed > 0.5 if number else believed == pytest.approx(1 / len(learner.space))
         for _ in range(20):
-            learner.prior.update(torch.nn.functional.one_hot(torch.tensor(favourite), len(learner.space)).double())
+            seen = torch.nn.functional.one_hot(torch.tensor(favourite), len(learner.space)).double()
+            learner.open.search.prior.update(seen)
         learner.end_epoch()
         learner.end_task()
     assert learner.configs == [str(learner.space[favourite]) for favourite in favourites]
-    assert learner.history.sum() == 60
+    assert learner.counts.sum() == 60
 
 
 @pytest.mark.parametrize("method", ["lasem", "static", "fixed-posterior"])

@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from lasem_core.runs.parallel import ProcessMap
-from lasem_core.runs.process import flushes_denormals, settings
+from lasem_core.runs.process import ProcessMap, flushes_denormals, settings
 from lasem_core.spec.run_spec import RunSpec
 
 
@@ -63,7 +62,7 @@ WATCHED = """
 import torch
 from lasem_core import RunSpec, train
 from lasem_core.runs import run as api
-from lasem_core.runs.progress import Silent
+from lasem_core.training import Progress
 
 torch.set_num_threads(2)
 load = api.datasets.load_stream
@@ -74,7 +73,7 @@ def load_large(*args):  # data of some size bring torch's worker threads to life
 
 api.datasets.load_stream = load_large
 
-class Watch(Silent):
+class Watch(Progress):
     def epoch(self, *_):
         product = torch.full((1_000_000,), 1e-30) * 1e-10  # large enough for every thread
         print(torch.get_num_threads(), int(product.view(torch.int32).count_nonzero()))

@@ -84,7 +84,7 @@ def opened(base, method, precision, prior="running-mean"):
     learner = make_learner(Environment(spec, (3, 32, 32), torch.device("cpu")))
     learner.begin_task(TaskContext(0, 0, Task, 1, lambda epoch: learning_rate(spec.optim, epoch)))
     declared = golden(base, method)["parameters"]
-    for k, ((name, tensor), given) in enumerate(zip(named(learner.network), declared, strict=True)):
+    for k, ((name, tensor), given) in enumerate(zip(named(learner.open.network), declared, strict=True)):
         mean = np.eye(given["shape"][0]) if given["mean"] == "identity" else given["mean"]
         with torch.no_grad():
             tensor.copy_(in_ours(mean + given["scale"] * noise(given["shape"], k), name.rstrip("0123456789"), tensor))
@@ -95,7 +95,7 @@ def batch_of(learner, step, epoch):
     images = (1.7 * noise((10, 32, 32, 3), 100 + step)).astype(np.float32)
     images = torch.tensor(images, dtype=learner.env.dtype).permute(0, 3, 1, 2)
     labels = torch.tensor([(3 * n + step) % 10 for n in range(10)])
-    return Batch(images, labels, learner.current.lr(epoch), (0, 0, step))
+    return Batch(images, labels, learner.open.context.lr(epoch), (0, 0, step))
 
 
 def worst(ours, theirs):
@@ -123,17 +123,17 @@ def test_one_step_by_its_parts(precision, base, method):
     learner, facts = opened(base, method, precision), golden(base, method)
     tolerance, _, coarse = TOLERANCES[precision, base]
     batch = batch_of(learner, 0, 0)
-    features = learner.network.features(batch.images, learner.trie)
-    logits = learner.network.logits(features)
+    features = learner.open.network.features(batch.images, learner.open.search.trie)
+    logits = learner.open.network.logits(features)
     assert worst(logits.detach(), facts["logits"]) <= tolerance * np.abs(facts["logits"]).max()
-    belief = learner.prior.probabilities()
+    belief = learner.open.search.prior.probabilities()
     if method == "lasem":
         log_lik = log_likelihood(logits.detach(), batch.labels, "mean")
         belief = posterior(belief, log_lik)
         assert worst(log_lik.exp(), facts["likelihood"]) <= tolerance
         assert worst(belief, facts["posterior"]) <= tolerance
-    loss = expected_loss(learner.network, learner.trie, features, belief, batch, 0)
-    names, tensors = zip(*named(learner.network), strict=True)
+    loss = expected_loss(learner.open.network, learner.open.search.trie, features, belief, batch, 0)
+    names, tensors = zip(*named(learner.open.network), strict=True)
     gradients = torch.autograd.grad(loss, tensors)
     exact = precision == "fp64"
     assert_same(list(zip(names, gradients, strict=True)), facts["gradient"], 1e-12 if exact else coarse)
@@ -145,13 +145,13 @@ def test_five_whole_steps(precision, base, method, prior):
     """Posterior and prior after each step, and how far RMSProp has moved every parameter after five."""
     learner, facts = opened(base, method, precision, prior), golden(base, method)
     run, (_, belief, change) = facts["runs"][prior], TOLERANCES[precision, base]
-    before = [tensor.detach().clone() for _, tensor in named(learner.network)]
+    before = [tensor.detach().clone() for _, tensor in named(learner.open.network)]
     for step, epoch in enumerate(facts["epochs"]):
         learner.train_step(batch_of(learner, step, epoch))
         if method == "lasem":
-            assert worst(learner.trace.kept[-1], run["posteriors"][step]) <= belief
-            assert worst(learner.prior.probabilities(), run["priors"][step]) <= belief
-    names, after = zip(*named(learner.network), strict=True)
+            assert worst(learner.open.trace.kept[-1], run["posteriors"][step]) <= belief
+            assert worst(learner.open.search.prior.probabilities(), run["priors"][step]) <= belief
+    names, after = zip(*named(learner.open.network), strict=True)
     moved = [(name, b.detach() - a) for name, a, b in zip(names, before, after, strict=True)]
     assert_same(moved, run["change"], change)
 
@@ -160,10 +160,10 @@ def test_a_wrong_constant_is_seen():
     """The guard guards: RMSProp started at 0, or a joint likelihood, are far outside the tolerances."""
     learner, facts = opened("hps", "lasem", "fp64"), golden("hps", "lasem")
     batch = batch_of(learner, 0, 0)
-    logits = learner.network.logits(learner.network.features(batch.images, learner.trie)).detach()
-    joint = posterior(learner.prior.probabilities(), log_likelihood(logits, batch.labels, "joint"))
+    logits = learner.open.network.logits(learner.open.network.features(batch.images, learner.open.search.trie)).detach()
+    joint = posterior(learner.open.search.prior.probabilities(), log_likelihood(logits, batch.labels, "joint"))
     assert worst(joint, facts["posterior"]) > 0.01
-    for squares in learner.optimizer.mean_squares:
+    for squares in learner.open.search.optimizer.mean_squares:
         squares.zero_()
     before = learner.shared[0]["weight"].detach().clone()
     learner.train_step(batch)

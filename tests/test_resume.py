@@ -21,7 +21,7 @@ KILLER = """
 import json, os, random, signal, sys, time
 import torch
 from lasem_core.runs.run import run_id_of, train
-from lasem_core.runs.progress import Silent
+from lasem_core.training import Progress
 from lasem_core.spec.run_spec import build_spec
 from lasem_core.runs.store import RunStore
 
@@ -35,7 +35,7 @@ class Eager(RunStore):
         return super().checkpoint(run_id, 0)
 
 
-class Report(Silent):
+class Report(Progress):
     def epoch(self, visit, row, report):
         os.write(self.pipe, b"%d %d;" % (visit, row["epoch"]))
 

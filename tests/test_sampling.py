@@ -8,7 +8,7 @@ from small_stream import CPU, Memory, Stopped, results, run, same, spec_of, stre
 from test_learners import batches, context, learner_for, run_task
 from test_network import data, small_network
 
-from lasem_core.em import CountPrior, e_step, expected_loss
+from lasem_core.em import e_step, expected_loss
 from lasem_core.learners.sampling import Proposal, systematic_counts
 from lasem_core.learners.subset import Subset
 from lasem_core.model.network import Trie
@@ -46,7 +46,8 @@ def gradient(network, trie, weights):
 def gradients(base, samples, n=DRAWS):
     """Of one mini-batch: the exact gradient of Eq. 3 (P,), an estimate of it per draw (n, P), the head's alone (P,)."""
     network, trie = small_network(base)
-    exact = e_step(network, trie, CountPrior(torch.ones(16, dtype=F64)), data(), "joint")
+    uniform, seen = torch.full((16,), 1 / 16, dtype=F64), network.features(data().images, trie)
+    exact = e_step(network, uniform, seen, data().labels, "joint")
     proposal = Proposal.build(exact, HEAD, EMSpec(prune_samples=samples))
     draws = [proposal.draw(plans(trie), ("draw", i)) for i in range(n)]
     drawn = [gradient(network, draw.trie, draw.weights(draw.restrict(exact))) for draw in draws]
@@ -95,23 +96,23 @@ def started(steps=0, **em):
 
 def test_a_full_e_step_draws_from_this_mini_batchs_posterior():
     learner, (batch,) = started(), batches(0, 1)
-    exact = learner.search.exact_posterior(batch)
-    drawn = learner.rule._proposal_for(exact).draw(learner.search.subset, batch.key)
+    exact = learner.open.search.exact_posterior(batch)
+    drawn = learner.open.rule._proposal_for(exact).draw(learner.open.search.subset, batch.key)
     assert len(drawn.trie) <= 2 * SAMPLED["prune_samples"]
     belief = torch.where(drawn.in_head, exact[drawn.positions], 0)
     torch.testing.assert_close(drawn.spread(belief / belief.sum(), 16), exact)
     learner.train_step(batch)
-    torch.testing.assert_close(learner.trace.kept[-1], exact)
+    torch.testing.assert_close(learner.open.trace.kept[-1], exact)
 
 
 def test_between_full_e_steps_the_tail_is_carried():
     learner, batch = started(4, prune_eps=0.9), batches(0, 5)[4]
-    rule, kept = learner.rule, learner.rule.window.kept
+    rule, kept = learner.open.rule, learner.open.rule.window.kept
     assert not rule.window.is_full
-    carried, exact = rule.proposal.carried, learner.search.exact_posterior(batch)
+    carried, exact = rule.proposal.carried, learner.open.search.exact_posterior(batch)
     learner.train_step(batch)
     used = rule.proposal.in_use(exact)
-    torch.testing.assert_close(learner.trace.kept[-1], used)
+    torch.testing.assert_close(learner.open.trace.kept[-1], used)
     outside = [c for c in range(16) if c not in kept]
     assert torch.equal(used[outside], carried[outside]) and float(used.sum()) == pytest.approx(1)
     head = exact[list(kept)]
@@ -119,7 +120,7 @@ def test_between_full_e_steps_the_tail_is_carried():
 
 
 def test_distance_is_total_variation():
-    rule = started(4, prune_eps=0.9).rule
+    rule = started(4, prune_eps=0.9).open.rule
     kept = list(rule.window.kept)
     moved = torch.zeros(16, dtype=F64).index_fill(0, torch.tensor(kept), 1 / len(kept))
     tail = 1 - float(rule.proposal.carried[kept].sum())
@@ -129,10 +130,10 @@ def test_distance_is_total_variation():
 def test_with_a_full_e_step_every_time_the_recorded_posterior_is_exact():
     learner, twin = started(prune_every=1), started(prune_every=1)
     for batch in batches(0, 5):
-        exact = twin.search.exact_posterior(batch)
+        exact = twin.open.search.exact_posterior(batch)
         learner.train_step(batch)
         twin.train_step(batch)
-        torch.testing.assert_close(learner.trace.kept[-1], exact)
+        torch.testing.assert_close(learner.open.trace.kept[-1], exact)
     assert learner.end_epoch().extra["evaluated"] == 16
 
 

@@ -9,10 +9,10 @@ from sample_records import record
 
 from lasem_core.common.statistics import DIFFERENT, EQUIVALENT, NOT_RUN, UNDECIDED, tost
 from lasem_core.runs.artefacts import plan
-from lasem_core.runs.progress import Silent
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.parts import ScheduleSpec
 from lasem_core.spec.run_spec import build_spec
+from lasem_core.training import Progress
 from lasem_core.views import canvas, pairs
 
 
@@ -154,7 +154,7 @@ def test_kept_parameters_are_compared_where_models_are_kept(tmp_path):
 
     def run(**em):
         settings = {"schedule.epochs": "2", "stream.n_tasks": "2", **{f"em.{k}": str(v) for k, v in em.items()}}
-        return train(build_spec({"dataset": "planted"}, settings), RunStore(tmp_path), progress=Silent())
+        return train(build_spec({"dataset": "planted"}, settings), RunStore(tmp_path), progress=Progress())
 
     exact = run()
     same = run(prune="refreshed", prune_eps=1e-12, prune_every=2)

@@ -288,7 +288,7 @@ def test_five_thousand_records(tmp_path):
         own = body.replace(RUN_ID.encode(), folder.name.encode())
         (folder / "record.json").write_bytes(own + _seal(own))
     code = (
-        "import time; from lasem_core.runs.peak_memory import peak_mb; from lasem_core.runs.store import RunStore;"
+        "import time; from lasem_core.runs.machine import peak_mb; from lasem_core.runs.store import RunStore;"
         "start = time.process_time();"
         f"assert len(RunStore({str(tmp_path)!r}).summaries(dataset='planted')) == 5000;"
         "print(time.process_time() - start, peak_mb())"

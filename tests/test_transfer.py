@@ -36,7 +36,7 @@ def parameters_at_task_1(dataset, method, base, preset):
     learner = make_learner(Environment(spec, SHAPES[dataset], CPU))
     n_classes = spec.stream.classes_per_task
     learner.begin_task(TaskContext(0, 0, FakeTask(n_classes), 1, lambda epoch: 0.1))
-    return sum(tensor.numel() for tensor in learner.network.parameters())
+    return sum(tensor.numel() for tensor in learner.open.network.parameters())
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def _epoch_seconds(spec: RunSpec, data: Path | None) -> tuple[float, float] | No
         return None
     with settings(spec):
         context = _opened(learner, stream)
-        step, n_steps = _step_seconds(learner, context), max(1, len(context.task.train) // spec.optim.batch_size)
+        step, n_steps = _step_seconds(learner, context), context.n_batches(spec.optim.batch_size)
         valid = _timed(lambda: accuracy(learner, context.number, context.task.valid))
         test = _timed(lambda: accuracy(learner, context.number, context.task.test))
     trainings = len(spec.space) if isinstance(learner, BruteForce) else 1
@@ -82,11 +82,11 @@ def _step_seconds(learner: Learner, context: TaskContext) -> float:
     index = torch.arange(min(learner.spec.optim.batch_size, len(context.task.train)), device=learner.env.device)
     batch = Batch(*context.task.train.batch(index), context.lr(0), (0, 0, 0))
     every = _timed(lambda: learner.train_step(batch))
-    rule = getattr(learner, "rule", None)
+    rule = getattr(getattr(learner, "open", None), "rule", None)
     if type(rule) is not Refreshed:
         return every
     rule.window.kept, rule.window.left = (0,), sys.maxsize
-    full = _timed(lambda: learner.search.exact_posterior(batch))
+    full = _timed(lambda: learner.open.search.exact_posterior(batch))
     few = _timed(lambda: learner.train_step(batch))
     return UNPRUNED * every + (1 - UNPRUNED) * few + full / learner.spec.em.prune_every
 

@@ -18,31 +18,32 @@ def parts(learner: ConfiguredLearner, batch: Batch) -> dict[str, Call]:
 
     The update is done with a learning rate of zero.
     """
-    network, optimizer = learner.network, learner.optimizer
+    network, optimizer = learner.open.network, learner.open.search.optimizer
     gradients = [torch.randn_like(parameter) for parameter in optimizer.parameters]
     return {
         "filters": _there_and_back(lambda: _filters(learner), _adapting(learner)),
         "penalty": _there_and_back(lambda: _penalty(learner), _adapting(learner)),
         "pooling": _pooling(learner, len(batch.labels)),
         "head": _head(learner, len(batch.labels)),
-        "mask": lambda: network.dropout_mask(learner.trie, batch, 0),
+        "mask": lambda: network.dropout_mask(learner.open.search.trie, batch, 0),
         "update": lambda: optimizer.step(gradients, 0.0),
     }
 
 
 def _adapting(learner: ConfiguredLearner) -> list[Tensor]:
-    groups = [*learner.network.shared, *learner.network.task.adapters]
+    groups = [*learner.open.network.shared, *learner.open.network.task.adapters]
     return [tensor for group in groups if group for tensor in group.values()]
 
 
 def _filters(learner: ConfiguredLearner) -> list[Tensor]:
-    network = learner.network
+    network = learner.open.network
     pairs = zip(network.shared, network.task.adapters, strict=True)
     return [weight for weight, _ in (network.sharing.filters(shared, adapter) for shared, adapter in pairs)]
 
 
 def _penalty(learner: ConfiguredLearner) -> list[Tensor]:
-    penalty = learner.network.penalty(learner.trie.bits[0], learner.trie.transferred)
+    trie = learner.open.search.trie
+    penalty = learner.open.network.penalty(trie.bits[0], trie.transferred)
     return [] if penalty is None else [penalty]
 
 
@@ -67,5 +68,5 @@ def _pooling(learner: ConfiguredLearner, n: int) -> Call:
 
 def _head(learner: ConfiguredLearner, n: int) -> Call:
     features = torch.randn(1, n, learner.arch.n_features, requires_grad=True)
-    weights = [tensor for group in learner.network.task.head for tensor in group.values()]
-    return _there_and_back(lambda: [learner.network.logits(features)], [features, *weights])
+    weights = [tensor for group in learner.open.network.task.head for tensor in group.values()]
+    return _there_and_back(lambda: [learner.open.network.logits(features)], [features, *weights])

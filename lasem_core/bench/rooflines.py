@@ -44,12 +44,14 @@ def _convolutions(env: Environment, trie: Trie) -> list[_Convolution]:
 
 def gflop(learner: ConfiguredLearner) -> float:
     """Floating-point operations of all convolutions of one step of `learner`, in thousands of millions."""
-    return sum(convolution.gflop for convolution in _convolutions(learner.env, learner.trie))
+    return sum(convolution.gflop for convolution in _convolutions(learner.env, learner.open.search.trie))
 
 
 def bare(learner: ConfiguredLearner) -> Call:
     """Every convolution of one step of `learner`, forward and backward, and nothing else."""
-    calls = [_bare_convolution(*c, learner.env.compute_dtype) for c in _convolutions(learner.env, learner.trie)]
+    calls = [
+        _bare_convolution(*c, learner.env.compute_dtype) for c in _convolutions(learner.env, learner.open.search.trie)
+    ]
     return lambda: [call() for call in calls]
 
 

@@ -21,14 +21,12 @@ import torch
 
 from lasem_core.bench import BASES, SETTINGS, Call, spec_of
 from lasem_core.bench.parts import parts
-from lasem_core.bench.processor import bf16_units
 from lasem_core.bench.rooflines import bare, gflop
 from lasem_core.data.stream import Batch
-from lasem_core.em import e_step
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.pruning import Refreshed
-from lasem_core.runs.peak_memory import peak_mb
+from lasem_core.runs.machine import bf16_units, peak_mb
 from lasem_core.runs.process import settings
 from lasem_core.runs.run import make_learner
 from lasem_core.spec.run_spec import RunSpec
@@ -83,8 +81,8 @@ def _spread(values: list[float]) -> float:
 def _learners(setting: str, base: str, spec: RunSpec) -> dict[str, ConfiguredLearner]:
     static = _learner(setting, spec_of(setting, base, spec.threads, method="static", precision=spec.precision))
     exact, pruned = _learner(setting, spec), _learner(setting, spec)
-    pruned.rule = Refreshed(pruned.search)
-    pruned.rule.window.kept, pruned.rule.window.left = (0,), sys.maxsize
+    rule = pruned.open.rule = Refreshed(pruned.open.search)
+    rule.window.kept, rule.window.left = (0,), sys.maxsize
     return {"static": static, "exact": exact, "pruned": pruned}
 
 
@@ -124,7 +122,7 @@ def _stepper(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
 
 def _e_step(learner: ConfiguredLearner, shape: tuple[int, int, int]) -> Call:
     batches = _batches(learner.spec, shape)
-    return lambda: e_step(learner.network, learner.trie, learner.prior, next(batches), learner.likelihood)
+    return lambda: learner.open.search.exact_posterior(next(batches))
 
 
 def _interleaved(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:

@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 
 from lasem_core import data as datasets
 from lasem_core.bench import BASES, spec_of
-from lasem_core.bench.processor import bf16_units
 from lasem_core.learners import Environment, EpochReport, Learner, TaskContext
+from lasem_core.runs.machine import bf16_units
 from lasem_core.runs.process import settings
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.run import make_learner, resolve_device
@@ -47,7 +47,7 @@ class _Trainee:
     def train(self, epoch: int) -> EpochReport:
         started = time.process_time()
         report = train_epoch(self.learner, self.context, epoch)
-        steps = max(1, len(self.context.task.train) // self.env.spec.optim.batch_size)
+        steps = self.context.n_batches(self.env.spec.optim.batch_size)
         self.ms.append(1e3 * (time.process_time() - started) / steps)
         return report
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lasem_core.common import keyed_random
+
 Prepare = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -38,6 +40,13 @@ class Split:
         images = self.images[index if self.rows is None else self.rows[index]]
         images = images if self.prepare is None else self.prepare(images, index)
         return images.contiguous(memory_format=torch.channels_last), self.labels[index]
+
+    def in_place_of(self, batch: Batch, purpose: str) -> Batch:
+        """As many images of this split as `batch` has, drawn with replacement; `purpose` keys the draw."""
+        stream = torch.zeros(1, dtype=torch.int64, device=batch.labels.device)
+        draws = keyed_random.uniform(keyed_random.key(purpose, *batch.key), stream, len(batch.labels))[0]
+        images, labels = self.batch((draws * len(self)).long())
+        return replace(batch, images=images, labels=labels)
 
     def to(self, device: torch.device, pools: dict[int, Tensor] | None = None) -> Split:
         """The split on `device`; what is there already is not copied, `prepare` holds nothing that could be moved.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -24,10 +24,11 @@ import torch
 from torch import Tensor
 
 from lasem_core.data.stream import Batch
-from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.protocol import Environment, EpochReport, Fit, TaskContext, VisitLog
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
+
+Trained = tuple[dict[str, Any], VisitLog]  # a candidate's state and log
 
 
 class Candidate(ConfiguredLearner):
@@ -40,8 +41,34 @@ class Candidate(ConfiguredLearner):
     def search_space(self) -> ConfigSpace:
         return ConfigSpace((self.config,))
 
-    def initial_prior(self) -> Prior:
-        return Prior(torch.ones(1, device=self.env.device, dtype=self.env.dtype))
+
+@dataclass
+class Contest:
+    """A visit in training: what every candidate starts from, and how far they have come.
+
+    Attributes:
+        start: the learner's state before the visit.
+        candidate: the one in training; at the end the best.
+        best: configuration, state and log of the best so far.
+        seconds: training's and evaluation's, of all candidates.
+    """
+
+    context: TaskContext
+    start: dict[str, Any]
+    candidate: Candidate
+    best: dict[str, Any] | None = None
+    seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def take(self, config: TransferConfig, state: dict[str, Any], log: VisitLog) -> None:
+        """Count a finished candidate in."""
+        self.seconds[0] += log.train_seconds
+        self.seconds[1] += log.eval_seconds
+        if self.best is None or log.best_valid > self.best["log"]["best_valid"]:
+            self.best = {"config": str(config), "state": state, "log": asdict(log)}
+
+    def state(self) -> dict[str, Any]:
+        candidate = {"config": str(self.candidate.config), "state": self.candidate.state_dict()}
+        return {"candidate": candidate, "best": self.best, "seconds": self.seconds}
 
 
 class BruteForce(ConfiguredLearner):
@@ -58,94 +85,85 @@ class BruteForce(ConfiguredLearner):
         return self.spec.space
 
     def begin_task(self, context: TaskContext) -> None:
-        self.start = super().state_dict()  # while no task is open: what every candidate starts from
-        self.current, self.best, self.seconds = context, None, [0.0, 0.0]
+        start = self.state_dict()
         self.scores[context.visit] = {}
-        self.candidate = self._candidate(self._options()[0])
+        self.open = Contest(context, start, self._candidate(self._options(context)[0], context, start))
 
-    def _options(self) -> Sequence[TransferConfig]:
+    def _options(self, context: TaskContext) -> Sequence[TransferConfig]:
         """What this visit tries: a revisited task is only trained on."""
-        if self.current.number in self.chosen:
-            return (self.chosen[self.current.number],)
+        if context.number in self.chosen:
+            return (self.chosen[context.number],)
         if not self.chosen and self.spec.brute_force.first_task == "fixed":
             return (TransferConfig.parse("none" if self.spec.base == "hps" else "all", self.arch.depth),)
         return self.space.configs
 
-    def _candidate(self, config: TransferConfig) -> Candidate:
-        """A training of `config` from today's knowledge, not yet begun."""
+    def _candidate(self, config: TransferConfig, context: TaskContext, start: dict[str, Any]) -> Candidate:
+        """A training of `config` from the knowledge in `start`, its task begun."""
         candidate = Candidate(self.env, config)
-        candidate.load_state_dict(copy.deepcopy(self.start))
-        is_second = len(self.chosen) == 1 and self.current.number not in self.chosen
+        candidate.load_state_dict(copy.deepcopy(start))
+        is_second = len(self.chosen) == 1 and context.number not in self.chosen
         if is_second and self.spec.brute_force.tie_first_two:
             tie(candidate, next(iter(self.chosen)), config)
-        candidate.begin_task(self.current)
+        candidate.begin_task(context)
         return candidate
 
     def train_task(self, fit: Fit) -> VisitLog:
-        todo = [config for config in self._options() if str(config) not in self.scores[self.current.visit]]
-        for config, (state, log) in zip(todo, self._trained(todo, fit), strict=True):
-            self._compare(config, state, log)
-        self.candidate = self._resumed(self.best)
-        return replace(VisitLog(**self.best["log"]), train_seconds=self.seconds[0], eval_seconds=self.seconds[1])
+        contest, scores = self.open, self.scores[self.open.context.visit]
+        todo = [config for config in self._options(contest.context) if str(config) not in scores]
+        for config, (state, log) in zip(todo, self._trained(contest, todo, fit), strict=True):
+            scores[str(config)] = log.best_valid
+            contest.take(config, state, log)
+        contest.candidate = self._resumed(contest.best, contest.context)
+        train_seconds, eval_seconds = contest.seconds
+        return replace(VisitLog(**contest.best["log"]), train_seconds=train_seconds, eval_seconds=eval_seconds)
 
-    def _trained(self, todo: Sequence[TransferConfig], fit: Fit) -> Iterable[tuple[dict[str, Any], VisitLog]]:
+    def _trained(self, contest: Contest, todo: Sequence[TransferConfig], fit: Fit) -> Iterable[Trained]:
         if self.env.map is map:
-            return map(partial(self._train_here, fit), todo)
-        return self.env.map(partial(_train_apart, fit.unwatched()), (self._candidate(config) for config in todo))
+            return map(partial(self._train_here, contest, fit), todo)
+        candidates = (self._candidate(config, contest.context, contest.start) for config in todo)
+        return self.env.map(partial(_train_apart, fit.unwatched()), candidates)
 
-    def _train_here(self, fit: Fit, config: TransferConfig) -> tuple[dict[str, Any], VisitLog]:
-        if self.candidate.config == config:  # the first one, or the one a checkpoint was left in: the loop's log
-            log = fit(self.candidate)
+    def _train_here(self, contest: Contest, fit: Fit, config: TransferConfig) -> Trained:
+        if contest.candidate.config == config:  # the first one, or the one a checkpoint was left in: the loop's log
+            log = fit(contest.candidate)
         else:
-            self.candidate = self._candidate(config)
-            log = fit(self.candidate, VisitLog())
-        return self.candidate.state_dict(), log
+            contest.candidate = self._candidate(config, contest.context, contest.start)
+            log = fit(contest.candidate, VisitLog())
+        return contest.candidate.state_dict(), log
 
-    def _compare(self, config: TransferConfig, state: dict[str, Any], log: VisitLog) -> None:
-        self.scores[self.current.visit][str(config)] = log.best_valid
-        self.seconds[0] += log.train_seconds
-        self.seconds[1] += log.eval_seconds
-        if self.best is None or log.best_valid > self.best["log"]["best_valid"]:
-            self.best = {"config": str(config), "state": state, "log": asdict(log)}
-
-    def _resumed(self, saved: dict[str, Any]) -> Candidate:
+    def _resumed(self, saved: dict[str, Any], context: TaskContext) -> Candidate:
         candidate = Candidate(self.env, TransferConfig.parse(saved["config"], self.arch.depth))
         candidate.load_state_dict(saved["state"])
-        candidate.resume_task(self.current, saved["state"]["training"])
+        candidate.resume_task(context, saved["state"]["training"])
         return candidate
 
     def train_step(self, batch: Batch) -> None:
-        self.candidate.train_step(batch)
+        self.open.candidate.train_step(batch)
 
     def end_epoch(self) -> EpochReport:
-        return self.candidate.end_epoch()
+        return self.open.candidate.end_epoch()
 
     def end_task(self) -> None:
-        self.candidate.end_task()
-        super().load_state_dict(self.candidate.state_dict())
-        self.current = None
+        candidate, self.open = self.open.candidate, None
+        candidate.end_task()
+        super().load_state_dict(candidate.state_dict())
 
     def predict(self, task: int, images: Tensor) -> Tensor:
-        return self.candidate.predict(task, images) if self.current else super().predict(task, images)
+        return self.open.candidate.predict(task, images) if self.open else super().predict(task, images)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"scores": self.scores}
-
-    def _training_state(self) -> dict[str, Any]:
-        candidate = {"config": str(self.candidate.config), "state": self.candidate.state_dict()}
-        return {"candidate": candidate, "best": self.best, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.scores = state["scores"]
 
     def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
-        self.start = super().state_dict()
-        self.current, self.best, self.seconds = context, training["best"], training["seconds"]
-        self.candidate = self._resumed(training["candidate"])
+        start, candidate = self.state_dict(), self._resumed(training["candidate"], context)
+        self.open = Contest(context, start, candidate, training["best"], training["seconds"])
 
 
-def _train_apart(fit: Fit, candidate: Candidate) -> tuple[dict[str, Any], VisitLog]:
+def _train_apart(fit: Fit, candidate: Candidate) -> Trained:
     log = fit(candidate, VisitLog())
     return candidate.state_dict(), log
 

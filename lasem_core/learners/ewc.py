@@ -53,7 +53,7 @@ class Ewc(FineTune):
     @torch.no_grad()
     def _estimate_fisher(self) -> list[Tensor]:
         """Mean over the task's training images of the squared gradient of log p(y | x), per shared tensor."""
-        split, shared = self.current.task.train, self.shared_tensors()
+        split, shared = self.open.context.task.train, self.shared_tensors()
         here = [tensor.detach() for tensor in shared]
         sums = [torch.zeros_like(tensor) for tensor in here]
         one_by_one = vmap(grad(self._log_likelihood), in_dims=(None, 0, 0))
@@ -66,8 +66,8 @@ class Ewc(FineTune):
         """log p(y | x) of one image (C, H, W) as a function of the shared tensors."""
         tensors = iter(shared)
         groups = [{name: next(tensors) for name in group} for group in self.shared]
-        network = replace(self.network, shared=groups)
-        logits = network.logits(network.features(image[None], self.trie))
+        network = replace(self.open.network, shared=groups)
+        logits = network.logits(network.features(image[None], self.open.search.trie))
         return log_true_class(logits, label[None]).sum()
 
     def stored_tensors(self) -> dict[str, list[Tensor]]:

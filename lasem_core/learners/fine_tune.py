@@ -31,7 +31,7 @@ class FineTune(Static):
 
     def sample(self, batch: Batch) -> tuple[TaskNetwork, Batch]:
         """The network a step trains and what it is shown."""
-        return self.network, batch
+        return self.open.network, batch
 
     def regularise(self, gradients: list[Tensor | None]) -> list[Tensor | None]:
         """A last word on the gradients; those of the shared tensors come first."""
@@ -39,10 +39,11 @@ class FineTune(Static):
 
     def train_step(self, batch: Batch) -> None:
         network, batch = self.sample(batch)
-        features = network.features(batch.images, self.trie)
-        loss = expected_loss(network, self.trie, features, self.prior.probabilities(), batch, 0)
-        gradients = torch.autograd.grad(loss, self.optimizer.parameters, allow_unused=True)
-        self.optimizer.step(self.regularise(list(gradients)), batch.lr)
+        trie, optimizer = self.open.search.trie, self.open.search.optimizer
+        features = network.features(batch.images, trie)
+        loss = expected_loss(network, trie, features, self.open.search.prior.probabilities(), batch, 0)
+        gradients = torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
+        optimizer.step(self.regularise(list(gradients)), batch.lr)
         self.mean_loss.add(loss)
 
     def end_epoch(self) -> EpochReport:

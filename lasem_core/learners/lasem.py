@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from lasem_core.em import PRIORS, HistoryPrior, Prior
+from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.priors import PRIORS, FadingPrior, HistoryPrior, RelatedPrior
 from lasem_core.learners.protocol import Environment
 from lasem_core.spec.configs import ConfigSpace
 
@@ -16,26 +17,33 @@ class Lasem(ConfiguredLearner):
     def __init__(self, env: Environment):
         super().__init__(env)
         self.likelihood = env.spec.em.likelihood
-        self.history = torch.zeros(len(self.space), device=env.device, dtype=env.dtype)  # won in earlier tasks
+        nothing = torch.zeros(0, len(self.space), device=env.device, dtype=env.dtype)
+        self.counts, self.profiles = nothing, nothing  # (T, C) of the finished tasks, for the beliefs that remember
 
     def search_space(self) -> ConfigSpace:
         return self.spec.space
 
     def initial_prior(self) -> Prior:
-        """A new belief for each task; only `history` takes in what earlier tasks counted."""
-        start = torch.full_like(self.history, self.spec.em.prior_count)
-        if self.spec.em.prior == "history":
-            return HistoryPrior(start, self.history)
-        return PRIORS[self.spec.em.prior](start)
+        """A new belief for each task; only `history` and `related` take in what earlier tasks counted."""
+        em = self.spec.em
+        start = torch.full_like(self._trie(self.space.configs).bits[:, 0], em.prior_count)
+        if em.prior == "history":
+            return HistoryPrior(start, self.counts.sum(0))
+        if em.prior == "related":
+            return RelatedPrior(start, self.profiles, self.counts)
+        return FadingPrior(start, em.forget) if em.forget else PRIORS[em.prior](start)
 
     def end_task(self) -> None:
-        if self.spec.em.prior == "history" and len(self.trie) > 1:
-            self.history = self.history + self.prior.votes - self.spec.em.prior_count
+        prior = self.open.search.prior
+        if isinstance(prior, HistoryPrior | RelatedPrior):
+            self.counts = torch.cat([self.counts, (prior.votes - self.spec.em.prior_count)[None]])
+        if isinstance(prior, RelatedPrior):
+            self.profiles = torch.cat([self.profiles, prior.profile[None]])
         super().end_task()
 
     def state_dict(self) -> dict:
-        return super().state_dict() | {"history": self.history}
+        return super().state_dict() | {"counts": self.counts, "profiles": self.profiles}
 
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
-        self.history = state["history"]
+        self.counts, self.profiles = state["counts"], state["profiles"]

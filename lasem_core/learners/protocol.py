@@ -77,6 +77,10 @@ class TaskContext:
     lr: Callable[[int], float]
     seen: Mapping[int, Task] = field(default_factory=dict)
 
+    def n_batches(self, size: int) -> int:
+        """Mini-batches of an epoch: an incomplete last one is left out, unless it is the only one."""
+        return max(1, len(self.task.train) // size)
+
 
 @dataclass
 class EpochReport:

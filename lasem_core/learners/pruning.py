@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.data.stream import Batch
-from lasem_core.em import Prior, Step, e_step, em_step
+from lasem_core.data.stream import Batch, Split
+from lasem_core.em import Prior, Step, e_step, em_step, shown
 from lasem_core.learners.sampling import Proposal
 from lasem_core.learners.subset import Subset, subset_step
 from lasem_core.model.network import TaskNetwork, Trie
@@ -35,7 +35,12 @@ KEPT_PLANS = 256  # of subsets; `sampled` draws ever new ones
 
 @dataclass
 class Search:
-    """What the EM steps of one task work on; `likelihood` None: no E-step (static, fixed posterior)."""
+    """What the EM steps of one task work on; `likelihood` None: no E-step (static, fixed posterior).
+
+    Attributes:
+        held_out: images that the E-step looks at in place of the mini-batch's; None: the mini-batch's.
+        beta: the likelihood's exponent at the present step.
+    """
 
     network: TaskNetwork
     trie: Trie
@@ -43,19 +48,33 @@ class Search:
     optimizer: RMSProp
     likelihood: str | None
     em: EMSpec
+    held_out: Split | None = None
+    beta: float = 1.0
     _plans: dict[tuple[int, ...], Subset] = field(default_factory=dict)
 
     def step(self, batch: Batch) -> Step:
         """The exact EM step."""
-        return em_step(self.network, self.trie, self.prior, self.optimizer, batch, self.likelihood, self.em.m_steps)
+        return em_step(self.network, self.trie, self.prior, self.optimizer, batch, *self._how(batch))
 
     def step_on(self, subset: Subset, batch: Batch) -> Step:
         """The EM step over `subset`."""
-        return subset_step(self.network, subset, self.prior, self.optimizer, batch, self.likelihood, self.em.m_steps)
+        return subset_step(self.network, subset, self.prior, self.optimizer, batch, *self._how(batch))
+
+    def _how(self, batch: Batch) -> tuple[str | None, int, float, Batch | None]:
+        return self.likelihood, self.em.m_steps, self.beta, self._judge(batch)
+
+    def uniform_step(self, batch: Batch) -> Step:
+        """An M-step of every configuration alike; the belief stays as it is."""
+        uniform = Prior(torch.ones_like(self.trie.bits[:, 0]))
+        return em_step(self.network, self.trie, uniform, self.optimizer, batch, None, self.em.m_steps)
 
     def exact_posterior(self, batch: Batch) -> Tensor:
         """(C,), and nothing is changed."""
-        return e_step(self.network, self.trie, self.prior, batch, self.likelihood)
+        seen = shown(self.network, self.trie, self._judge(batch) or batch)
+        return e_step(self.network, self.prior.probabilities(), *seen, self.likelihood, self.beta)
+
+    def _judge(self, batch: Batch) -> Batch | None:
+        return None if self.held_out is None else self.held_out.in_place_of(batch, "evidence")
 
     def subset(self, positions: tuple[int, ...]) -> Subset:
         """The configurations at `positions` of the space."""

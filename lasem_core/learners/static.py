@@ -19,9 +19,6 @@ class Static(ConfiguredLearner):
     def _only(self, config: str) -> ConfigSpace:
         return ConfigSpace((TransferConfig.parse(config, self.spec.model.depth),))
 
-    def initial_prior(self) -> Prior:
-        return self._certain()
-
 
 class SingleTask(Static):
     """Independent networks, the bound without any transfer; its forgetting ratio is 1 by construction."""

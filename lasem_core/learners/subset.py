@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from lasem_core.data.stream import Batch
-from lasem_core.em import Prior, Step, log_likelihood, m_step, posterior
+from lasem_core.em import Prior, Step, e_step, m_step, shown
 from lasem_core.model.network import TaskNetwork, Trie
 from lasem_core.model.optim import RMSProp
 
@@ -39,16 +38,16 @@ class Subset:
 
 
 def subset_step(
-    network: TaskNetwork, subset: Subset, prior: Prior, optimizer: RMSProp, batch: Batch, likelihood: str, n_steps: int
-) -> Step:
+    network: TaskNetwork, subset: Subset, prior: Prior, optimizer: RMSProp, batch: Batch, likelihood: str, n_steps: int,
+    beta: float = 1.0, judge: Batch | None = None,
+) -> Step:  # fmt: skip
     """`em.em_step`, line by line, over a subset; its arguments but for `subset` are those of `em_step`."""
     trie = subset.trie
     features = network.features(batch.images, trie)  # (S, B, F)
     belief = subset.restrict(prior.probabilities())
     if len(trie) > 1:  # the posterior of a single configuration is 1
-        with torch.no_grad():
-            log_lik = log_likelihood(network.logits(features), batch.labels, likelihood)
-        belief = posterior(belief, log_lik)
+        seen, labels = (features, batch.labels) if judge is None else shown(network, trie, judge)
+        belief = e_step(network, belief, seen, labels, likelihood, beta)
     loss = m_step(network, trie, features, subset.weights(belief), optimizer, batch, n_steps)
     full = subset.spread(belief, len(prior.votes))
     prior.update(full)

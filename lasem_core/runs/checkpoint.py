@@ -25,7 +25,7 @@ _CUT_OFF = "\nlasem: stopped; run the same command again to continue from the la
 
 
 class Checkpointer:
-    """Saves the state of one run from time to time.
+    """Saves the state of one run from time to time; follows `training.Checkpoint`.
 
     with store.checkpoint(run_id) as checkpoint:      # Ctrl-C now waits for the next offer
         state = checkpoint.load()                     # None: start at the beginning

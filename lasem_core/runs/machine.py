@@ -1,9 +1,12 @@
-"""Which machine a run was made on, and whether anything else ran there."""
+"""Which machine a run was made on, whether anything else ran there, and the peak of the run's memory."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import platform
 import re
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -12,17 +15,50 @@ import psutil
 
 QUIET = 0.1  # cores that other work may keep busy while seconds still mean something
 CPUINFO = Path("/proc/cpuinfo")
+PROC = Path("/proc/self")
+BF16_UNITS = ("amx_bf16", "avx512_bf16")  # matrix tiles, and vector products
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; nothing elsewhere."""
+    with contextlib.suppress(OSError):
+        first = CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        return dict(re.findall(r"^(.+?)\s*:\s*(.+)$", first, re.MULTILINE))
+    return {}
 
 
 def processor() -> str:
     """The processor's name, family and model where Linux tells them, else its architecture."""
     try:
-        found = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", CPUINFO.read_text(), re.MULTILINE))
-    except OSError:
-        found = {}
-    if len(found) < 3:
+        return "{model name} (family {cpu family}, model {model})".format_map(_cpuinfo())
+    except KeyError:
         return platform.processor() or platform.machine()
-    return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
+
+
+def bf16_units() -> dict[str, bool] | None:
+    """Which of BF16_UNITS the processor has: whether bf16 pays depends on it. None where Linux does not say."""
+    flags = _cpuinfo().get("flags", "").split()
+    return {name: name in flags for name in BF16_UNITS} if flags else None
+
+
+def restart_peak() -> None:
+    """Start the peak memory again from what the process holds now, which may have trained other runs before.
+
+    What the allocator keeps of an earlier run goes back to the system first. Where Linux does not permit the rest,
+    the peak stays the one since the process started.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):
+        (PROC / "clear_refs").write_text("5")  # proc(5): resets VmHWM
+
+
+def peak_mb() -> float:
+    """Peak resident memory (MiB) since `restart_peak`, or since the process started."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"VmHWM:\s+(\d+) kB", (PROC / "status").read_text()):
+            return int(found[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class Watch:

@@ -9,22 +9,10 @@ from typing import Any
 
 from lasem_core.learners.protocol import EpochReport
 from lasem_core.spec.run_spec import RunSpec
+from lasem_core.training import Progress
 
 
-class Silent:
-    """Nobody watches (nbval, workers of a sweep)."""
-
-    def __init__(self, spec: RunSpec | None = None):
-        self.spec = spec
-
-    def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
-        """Take note of nothing."""
-
-    def close(self) -> None:
-        """End of the run, finished or not."""
-
-
-class LogLines(Silent):
+class LogLines(Progress):
     """A plain line on stderr every few seconds, for headless runs."""
 
     seconds = 5.0
@@ -39,7 +27,7 @@ class LogLines(Silent):
             print(f"lasem: {describe(self.spec, visit, row)}", file=sys.stderr, flush=True)
 
 
-class Bar(Silent):
+class Bar(Progress):
     """A tqdm bar over all epochs of the run."""
 
     def __init__(self, spec: RunSpec):
@@ -71,9 +59,9 @@ def describe(spec: RunSpec, visit: int, row: dict[str, Any]) -> str:
     )
 
 
-def choose(spec: RunSpec) -> Silent:
+def choose(spec: RunSpec) -> Progress:
     """A bar in a terminal or a live kernel, log lines otherwise; LASEM_PROGRESS=bar|log|none decides instead."""
-    kinds = {"bar": Bar, "log": LogLines, "none": Silent}
+    kinds = {"bar": Bar, "log": LogLines, "none": Progress}
     wanted = os.environ.get("LASEM_PROGRESS") or ("bar" if sys.stderr.isatty() else "log")
     return kinds.get(wanted, LogLines)(spec)
 

@@ -124,8 +124,12 @@ def _seal(body: bytes) -> bytes:
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+    """Without schema metadata and statistics, which are half of a small run's file; pandas reads the same table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table, buffer = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", compression_level=19, write_statistics=False, store_schema=False)
     return buffer.getvalue()
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from lasem_core.data.stream import TaskStream
 from lasem_core.learners.protocol import Learner
-from lasem_core.runs.peak_memory import peak_mb
+from lasem_core.runs.machine import peak_mb
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.training import Lifetime
 

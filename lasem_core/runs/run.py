@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ from lasem_core.common.errors import Diverged, LasemError
 from lasem_core.data.stream import TaskStream
 from lasem_core.learners import METHODS, Environment, Learner
 from lasem_core.learners.protocol import Map
-from lasem_core.runs import peak_memory, results
+from lasem_core.runs import results
 from lasem_core.runs.generation import generation
-from lasem_core.runs.machine import Watch
-from lasem_core.runs.parallel import ProcessMap
-from lasem_core.runs.process import no_denormals, settings
-from lasem_core.runs.progress import Silent, choose
+from lasem_core.runs.machine import Watch, restart_peak
+from lasem_core.runs.process import ProcessMap, no_denormals, settings
+from lasem_core.runs.progress import choose
 from lasem_core.runs.store import RunRecord, RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.spec.size import check_size
-from lasem_core.training import lifelong, to_device
+from lasem_core.training import Checkpoint, Progress, lifelong, to_device
 
 
 @no_denormals()  # from the first: torch starts its worker threads with the data
@@ -31,7 +29,7 @@ def train(
     spec: RunSpec,
     store: RunStore | None = None,
     data: str | Path | None = None,
-    progress: Silent | None = None,
+    progress: Progress | None = None,
     jobs: int = 1,
 ) -> RunRecord:
     """Train `spec`, or return its record at once if `store` has it.
@@ -48,7 +46,7 @@ def train(
     device, run_id = resolve_device(spec), run_id_of(spec, data)
     if store is not None and (record := store.get(run_id)) is not None and not record.stale:
         return record
-    peak_memory.restart()
+    restart_peak()
     watch = Watch()
     stream = datasets.load_stream(spec, data)
     learner = make_learner(Environment(spec, stream.image_shape, device, _map(spec, jobs)))
@@ -128,20 +126,5 @@ def _model_state(stream: TaskStream, learner: Learner) -> dict[str, Any]:
     return {"image_shape": list(stream.image_shape), "learner": learner.state_dict()}
 
 
-class _NoCheckpoint:
-    """Where nothing is kept."""
-
-    def load(self) -> None:
-        return None
-
-    def offer(self, build_state: Callable[[], dict[str, Any]], force: bool = False) -> None:
-        return None
-
-    def clear(self) -> None:
-        return None
-
-
-@contextlib.contextmanager
-def _checkpoint(store: RunStore | None, run_id: str) -> Iterator[Any]:
-    with contextlib.nullcontext(_NoCheckpoint()) if store is None else store.checkpoint(run_id) as checkpoint:
-        yield checkpoint
+def _checkpoint(store: RunStore | None, run_id: str) -> contextlib.AbstractContextManager[Checkpoint]:
+    return contextlib.nullcontext(Checkpoint()) if store is None else store.checkpoint(run_id)

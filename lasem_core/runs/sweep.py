@@ -111,11 +111,11 @@ def _spare(engine: str, at_once: int, n_runs: int) -> int:
 
 def _run_one(spec: RunSpec, root: Path, data: Path | None, jobs: int) -> Outcome:
     """One run in a worker; whatever goes wrong in it comes back as one line."""
-    from lasem_core.runs.progress import Silent
     from lasem_core.runs.run import train
+    from lasem_core.training import Progress
 
     try:
-        train(spec, RunStore(root), data, Silent(spec), jobs)
+        train(spec, RunStore(root), data, Progress(spec), jobs)
     except LasemError as error:
         return spec, str(error)
     except Exception as error:

@@ -147,8 +147,12 @@ class EMSpec(Part):
     """The switches of LASEM (released code, items 1 to 24)."""
 
     likelihood: Literal["joint", "mean"] = "joint"
-    prior: Literal["count", "running-mean", "uniform", "history"] = "count"
+    prior: Literal["count", "running-mean", "uniform", "history", "related"] = "count"
     prior_count: Annotated[float, Field(gt=0)] = 1.0  # Laplace smoothing of Eq. 1
+    forget: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the counts that each mini-batch takes away
+    start: Annotated[int, Field(ge=0)] = 0  # epochs of a task before its configurations are judged
+    temper: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of a task over which the likelihood's exponent rises to 1
+    evidence: Literal["training", "held-out"] = "training"  # the images that the E-step looks at
     m_steps: Positive = 1
     rollback: bool = True  # shared layers that a finished task did not choose return to their old value
     shared_init: Literal["once", "until-transferred"] = "once"

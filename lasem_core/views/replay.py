@@ -1,4 +1,4 @@
-"""Another likelihood or prior on a recorded run: lines 9 and 13 of Algorithm 1, by `em`'s own priors.
+"""Another likelihood or prior on a recorded run: lines 9 and 13 of Algorithm 1, by the learners' own priors.
 
 A record keeps the posteriors of a task's first mini-batches, not the likelihoods. Dividing a recorded posterior by
 the prior that the record's own rule gives yields the likelihoods up to a factor, so any prior can be replayed
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from lasem_core import em
+from lasem_core.learners.priors import PRIORS
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.evidence import posterior_table
 
 LIKELIHOODS = ("joint", "mean")
-PRIORS = tuple(kind for kind in em.PRIORS if kind != "history")  # which needs what earlier tasks counted
 SMALLEST = 2.0**-24  # of float16: below it a recorded mass is 0 and all we know is 'less than this'
 
 
@@ -47,7 +47,7 @@ def recover_log_likelihoods(posteriors: np.ndarray, spec: RunSpec) -> np.ndarray
 
 
 def _prior(kind: str, size: int, start: float) -> em.Prior:
-    return em.PRIORS[kind](torch.full((size,), start, dtype=torch.float64))
+    return PRIORS[kind](torch.full((size,), start, dtype=torch.float64))
 
 
 def _probabilities(prior: em.Prior) -> Tensor:

@@ -1,4 +1,4 @@
-"""Explorer (d): a run as it trains. Follows `progress.Silent`: `train(spec, progress=LiveMonitor(spec))`."""
+"""Explorer (d): a run as it trains. Follows `training.Progress`: `train(spec, progress=LiveMonitor(spec))`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from lasem_core.learners.protocol import EpochReport
-from lasem_core.runs.progress import LogLines, Silent, describe, is_silent, n_visits
+from lasem_core.runs.progress import LogLines, Progress, describe, is_silent, n_visits
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.widgets.base import Explorer, set_bars, set_texts, tick_texts
@@ -40,7 +40,7 @@ class LiveMonitor(Explorer):
         self.spec = spec
         self.live = watched() and not is_silent()
         quiet = self.live or is_silent()
-        self.log = Silent(spec) if quiet else LogLines(spec)
+        self.log = Progress(spec) if quiet else LogLines(spec)
         self.transfer: list[list[float]] = []
         self.posterior: dict[str, float] = {}
         self.accuracy: list[tuple[int, float]] = []

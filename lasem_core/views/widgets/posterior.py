@@ -49,7 +49,7 @@ class PosteriorLab(Explorer):
                 "run": dropdown("run", list(self.runs), value=first),
                 "task": slider("task", 1, len(self.runs[first].configs)),
                 "likelihood": dropdown("likelihood", LIKELIHOODS, value=spec.em.likelihood),
-                "prior": dropdown("prior", PRIORS, value=spec.em.prior),
+                "prior": dropdown("prior", tuple(PRIORS), value=spec.em.prior),
             }
         )
 
