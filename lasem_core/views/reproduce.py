@@ -170,6 +170,7 @@ def strip(notebook: NotebookNode) -> NotebookNode:
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
     for cell in notebook.cells:
+        cell.source = cell.source.rstrip("\n")  # papermill ends its own cell with one
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
