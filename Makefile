@@ -1,13 +1,15 @@
-# make reproduce · make test · make lab · make page · make sweep · make evidence · make bench
+# make reproduce · make test · make lab · make page · make sweep · make evidence · make bench · make pins
 PYTHON ?= python3
 PROFILE ?= smoke
 ARTEFACTS ?= all
 DATASET ?=
+# the versions that CI used; empty: whatever pyproject.toml allows
+PINS ?= constraints.txt
 BIN := .venv/bin
 STAMP := .venv/.installed
 DATASET_FLAG := $(if $(DATASET),--dataset $(DATASET))
 
-.PHONY: reproduce test lint lab page sweep evidence bench clean
+.PHONY: reproduce test lint lab page sweep evidence bench pins clean
 
 reproduce: $(STAMP)
 	$(BIN)/lasem reproduce $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
@@ -20,11 +22,14 @@ lint: $(STAMP)
 	$(BIN)/ruff check lasem_core tests notebooks
 	$(BIN)/ruff format --check lasem_core tests notebooks
 
+# working copies: JupyterLab saves outputs into what it has open, and sources carry none
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+	mkdir -p lab
+	for n in notebooks/*.ipynb; do test "lab/$${n#notebooks/}" -nt "$$n" || cp "$$n" lab/; done
+	$(BIN)/jupyter lab lab/01_quickstart.ipynb
 
 page: $(STAMP)
-	$(BIN)/voila notebooks/explorer.ipynb
+	$(BIN)/voila notebooks/02_explorer.ipynb
 
 sweep: $(STAMP)
 	$(BIN)/lasem sweep $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
@@ -38,9 +43,12 @@ bench: $(STAMP)
 clean:
 	rm -rf .cache outputs/smoke outputs/your_own_data outputs/your_own_network outputs/report.html outputs/example-images
 
+pins: $(STAMP)
+	$(BIN)/python tests/make_constraints.py
+
 # The stamp says that this pyproject.toml is installed: a second call installs nothing. Distributions that ship
 # Python without ensurepip still have venv itself, and pip can install into it from outside.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(wildcard $(PINS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "lasem needs Python 3.11 or newer; name one: make PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version > /dev/null 2>&1 \
@@ -48,5 +56,5 @@ $(STAMP): pyproject.toml
 	  || { $(PYTHON) -m venv --clear --without-pip .venv \
 	       && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } \
 	  || { echo "cannot make a virtual environment: install your system's python3-venv package" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(PINS),-c $(PINS)) -e '.[test]'
 	@touch $(STAMP)

@@ -16,6 +16,7 @@ from lasem_core.runs.run import run_id_of
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import gather, reproduce
+from lasem_core.views.evidence import Evidence
 from lasem_core.views.examples import CLASSES, PER_CLASS, example_folder
 from lasem_core.views.parameters import Options, check_spec, in_repository, parameters
 from lasem_core.views.report import write_report
@@ -24,13 +25,16 @@ from lasem_core.views.report import write_report
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
+ROOT = reproduce.NOTEBOOKS.parent
+SOURCES = reproduce.notebook_files()
+
 
 def _notebook(folder, name="quickstart", body="print(seed)"):
     parameters = new_code_cell(
         'seed = 0  # of all\nstore = "outputs/runs"  # records', metadata={"tags": ["parameters"]}
     )
     notebook = new_notebook(cells=[new_markdown_cell("# A\n\nclaim"), parameters, new_code_cell(body)], metadata=KERNEL)
-    path = folder / f"{name}.ipynb"
+    path = folder / f"01_{name}.ipynb"
     nbformat.write(notebook, path)
     return path
 
@@ -47,7 +51,7 @@ def notebooks(tmp_path, monkeypatch):
 def test_all_notebooks_come_in_reading_order():
     names = reproduce.notebooks_of(["all"])
     assert names[0] == "quickstart"
-    assert names == [name for name in reproduce.READING_ORDER if name in names]
+    assert names.index("figure1") < names.index("figure2") < names.index("table1") < names.index("planted")
 
 
 def test_an_artefact_without_a_notebook_is_shown_in_another():
@@ -61,11 +65,18 @@ def test_unknown_artefact_is_one_line():
 
 def test_shared_parameters_go_only_to_views_of_shared_runs():
     options = Options(profile="quick", dataset="cifar100", seeds=[0, 1], out="/x")
-    given = reproduce.parameters(reproduce.NOTEBOOKS / "figure1.ipynb", options)
+    given = reproduce.parameters(SOURCES["figure1"], options)
     assert given["profile"] == "quick"
     assert given["seeds"] == [0, 1]
-    assert reproduce.parameters(reproduce.NOTEBOOKS / "quickstart.ipynb", options).keys() == {"store", "out"}
-    assert reproduce.parameters(reproduce.NOTEBOOKS / "figure2.ipynb", options) == {"out": "/x"}
+    assert reproduce.parameters(SOURCES["quickstart"], options) == {"out": "/x"}
+    assert reproduce.parameters(SOURCES["figure2"], options) == {"out": "/x"}
+    assert reproduce.parameters(SOURCES["figure1"], Options()) == {}
+
+
+def test_smoke_is_told_to_every_notebook_that_has_a_profile():
+    smoke = Options(profile="smoke")
+    assert reproduce.parameters(SOURCES["figure1"], smoke) == {"profile": "smoke", "out": "outputs/smoke"}
+    assert reproduce.parameters(SOURCES["table2"], smoke) == {"out": "outputs/smoke"}
 
 
 def test_a_second_call_does_no_work_twice(notebooks, tmp_path):
@@ -83,23 +94,13 @@ def test_a_second_call_does_no_work_twice(notebooks, tmp_path):
     assert reproduce.reproduce(["quickstart"], options, say=said.append)[0].executed
 
 
-def test_executed_notebooks_name_no_folder_of_this_machine(notebooks, tmp_path, monkeypatch):
-    _notebook(notebooks, body="import os; print(os.getcwd() == os.path.realpath(os.environ['HERE']))")
+def test_folders_are_named_from_the_repository_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.delenv("LASEM_OUTPUTS", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HERE", str(tmp_path))
-    options = Options(out="out", store=str(tmp_path / "out" / "runs"), train_missing=False)
-    (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
-    text = (tmp_path / "out" / "notebooks" / "quickstart.ipynb").read_text()
-    assert not outcome.problem
-    assert 'store = \\"out/runs\\"' in text
-    assert "True" in text
-    assert str(tmp_path) not in text
-
-
-def test_folders_are_named_from_the_repository(monkeypatch):
-    monkeypatch.chdir(reproduce.NOTEBOOKS)
-    assert reproduce._portable("../outputs/runs") == "outputs/runs"
-    assert reproduce._portable("/elsewhere/runs") == "/elsewhere/runs"
+    assert in_repository("outputs/runs") == ROOT / "outputs" / "runs"
+    assert reproduce.portable(str(ROOT / "outputs" / "runs")) == "outputs/runs"
+    assert reproduce.portable("outputs/runs") == "outputs/runs"
+    assert reproduce.portable("/elsewhere/runs") == "/elsewhere/runs"
 
 
 def test_data_go_by_the_environment(monkeypatch):
@@ -107,13 +108,14 @@ def test_data_go_by_the_environment(monkeypatch):
     with reproduce._environment("/images"):
         assert reproduce.os.environ["LASEM_DATA"] == "/images"
     assert "LASEM_DATA" not in reproduce.os.environ
-    assert "data" not in reproduce.parameters(reproduce.NOTEBOOKS / "figure1.ipynb", Options(data="/images"))
+    assert "data" not in reproduce.parameters(SOURCES["figure1"], Options(data="/images"))
 
 
 def test_a_run_made_again_is_shown_again(tmp_path, monkeypatch):
     def key(seconds):
-        monkeypatch.setattr(reproduce, "find", lambda *_: [record("a", seconds=seconds)])
-        source = reproduce.NOTEBOOKS / "figure4.ipynb"
+        made = Evidence("figure4", "quick", [], [record("a", seconds=seconds)])
+        monkeypatch.setattr(reproduce, "stored", lambda *_: made)
+        source = SOURCES["figure4"]
         return reproduce._key(source, {}, "figure4", Options(store=str(tmp_path)))
 
     assert key(10.0) == key(10.0) != key(11.0)
@@ -126,6 +128,17 @@ def test_a_failing_notebook_is_named_and_tried_again(notebooks, tmp_path):
         (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
         assert outcome.executed
         assert outcome.problem == "cell 3: ZeroDivisionError: division by zero"
+        assert outcome.path.name == "failed_01_quickstart.ipynb"
+
+
+def test_a_failing_notebook_leaves_the_last_good_copy(notebooks, tmp_path):
+    options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
+    _notebook(notebooks)
+    (good,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
+    before = good.path.read_bytes()
+    _notebook(notebooks, body="1 / 0")
+    assert reproduce.reproduce(["quickstart"], options, say=lambda _: None)[0].problem
+    assert good.path.read_bytes() == before
 
 
 def test_strip_removes_what_differs_between_identical_runs():
@@ -140,7 +153,7 @@ def test_strip_removes_what_differs_between_identical_runs():
 
 
 def test_report_stands_alone(tmp_path):
-    paths = [_notebook(tmp_path, name) for name in ("a", "b")]
+    paths = {name: _notebook(tmp_path, name) for name in ("a", "b")}
     write_report(paths, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "http://" not in text
@@ -198,7 +211,7 @@ def test_wrong_values_in_a_notebook_are_one_line():
 
 
 def test_papermill_does_not_run_a_notebook_with_a_parameter_it_does_not_have(tmp_path):
-    problem = reproduce.execute(reproduce.NOTEBOOKS / "figure4.ipynb", tmp_path / "x.ipynb", {"profil": "quick"})
+    problem = reproduce.execute(SOURCES["figure4"], tmp_path / "x.ipynb", {"profil": "quick"})
     assert problem.startswith("cell 3: LasemError: unknown parameter 'profil'; this notebook has: profile, dataset")
     gc.collect()
 
@@ -212,10 +225,20 @@ def test_wrong_spec_is_one_line():
         check_spec({"base": "cnn"})
 
 
-def test_smoke_does_not_take_the_place_of_evidence():
-    assert Options().out == "outputs/smoke" and Options().store == "outputs/runs"
-    assert Options(profile="quick").out == "outputs"
-    assert Options(profile="smoke", out="here").out == "here"
+@pytest.mark.parametrize(
+    ("chosen", "folder"),
+    [
+        ({}, "outputs"),
+        ({"profile": "smoke"}, "outputs/smoke"),
+        ({"profile": "quick", "dataset": "cifar100"}, "outputs/quick-cifar100"),
+        ({"dataset": "stl10"}, "outputs/recorded-stl10"),
+        ({"seeds": [0, 1]}, "outputs/recorded-0-1"),
+        ({"preset": "released"}, "outputs/recorded-released"),
+        ({"profile": "smoke", "out": "here"}, "here"),
+    ],
+)
+def test_nothing_takes_the_place_of_evidence(chosen, folder):
+    assert Options(**chosen).out == folder and Options(**chosen).store == "outputs/runs"
 
 
 def test_tests_keep_their_outputs_apart(monkeypatch):
@@ -235,17 +258,16 @@ def test_evidence_trains_only_what_is_missing(tmp_path, monkeypatch):
         return type("Report", (), {"failed": []})
 
     monkeypatch.setattr(gather, "run_sweep", sweep)
-    options = Options(store=str(tmp_path))
+    options = Options(store=str(tmp_path), profile="smoke")
     assert gather.gather("figure4", options).runs["seed"].tolist() == [0]
     assert gather.gather("figure4", options).runs["seed"].tolist() == [0]
     assert asked == [spec]
 
 
 def test_stored_only_says_what_was_not_run(tmp_path):
-    found = gather.gather("figure4", Options(store=str(tmp_path), train_missing=False))
-    assert str(found) == "figure4: 0 of 3 runs at profile smoke on planted" + "".join(
-        f"\nnot run: planted lasem {base}, 1 of 1" for base in ("df-cnn", "hps", "tf")
-    )
+    found = gather.gather("figure4", Options(store=str(tmp_path), profile="smoke", train_missing=False))
+    assert str(found) == "figure4: 0 of 3 runs at profile smoke on Planted tasks"
+    assert found.not_run("planted", "tf") == "not run: 1 run at profile smoke,\nduration unknown"
 
 
 def test_records_are_found_without_the_data(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from make_constraints import wanted
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,8 +26,38 @@ def test_environment_yml_equals_pyproject():
     extras = [dep for extra in project["optional-dependencies"].values() for dep in extra]
     wanted = project["dependencies"] + [dep for dep in extras if not dep.startswith("lasem[")]
     *conda, pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert pip["pip"] == [*wanted, "-e ."]
+    assert pip["pip"] == ["-c constraints.txt", *wanted, "-e ."]
     assert f"python{project['requires-python']}" in conda
+
+
+def test_constraints_pin_every_requirement_within_its_range():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()[1:]
+    pins = dict(line.split("==") for line in lines)
+    assert len(pins) == len(lines) > len(wanted())
+    for requirement in wanted():
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_constraints_are_used_where_something_is_installed():
+    assert "-c $(PINS)" in (ROOT / "Makefile").read_text()
+    assert "--quiet --disable" not in (ROOT / "Makefile").read_text()  # minutes of silence look like a hang
+
+
+def test_lab_opens_working_copies(tmp_path):
+    """And a copy that somebody has saved stays as it is."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_quickstart.ipynb").write_text("source")
+    jupyter = tmp_path / ".venv" / "bin" / "jupyter"
+    jupyter.parent.mkdir(parents=True)
+    jupyter.write_text("#!/bin/sh\ntouch opened\necho saved > $2\n")
+    jupyter.chmod(0o755)
+    (tmp_path / ".venv" / ".installed").touch()
+    for _ in range(2):
+        assert _make(tmp_path, "lab").returncode == 0
+        assert (tmp_path / "lab" / "01_quickstart.ipynb").read_text() == "saved\n"
+    assert (tmp_path / "notebooks" / "01_quickstart.ipynb").read_text() == "source"
 
 
 def test_ci_runs_the_readme_test_command():

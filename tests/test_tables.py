@@ -8,6 +8,7 @@ from sample_records import record
 
 from lasem_core.common.statistics import NOT_RUN, UNDECIDED
 from lasem_core.runs.store import RunStore
+from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import claims, tables, verdicts, words
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED
@@ -140,7 +141,7 @@ def test_every_claim_can_be_judged_with_and_without_records(artefact):
         table = claims.verdicts(Evidence(artefact, "quick", evidence.specs, records))
         words = table["verdict"].str.removesuffix(", on a stand-in")
         assert set(words) <= {REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN}
-        assert "not run" in tables.as_text(table)
+        assert tables.readable(table)["verdict"].iloc[-1] == NOT_RUN
 
 
 @pytest.mark.parametrize(
@@ -238,6 +239,33 @@ def test_readme_table_says_where_only_exact_runs_are_stored(tmp_path):
     assert "| LASEM, HPS | 40.0 (n=1) |" in tables.readme_table(store)
 
 
-def test_choices_as_text():
-    text = tables.choice_text(_pairs())
-    assert text == "cifar100 hps: 0111 (6), 0101 (3) of 9"
+def test_choices_are_counted_by_data_and_sharing():
+    table = tables.readable(tables.choice_table(_pairs()))
+    assert table.to_dict("records") == [
+        {"data": "CIFAR-100", "sharing": "HPS", "chosen (times)": "0111 (6), 0101 (3)", "of": 9}
+    ]
+
+
+def test_a_table_is_shown_under_readable_names_with_a_fixed_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(tables, "display", lambda bundle, raw: shown.append(bundle))
+    tables.show(claims.verdicts(_pairs()))
+    tables.show(tables.summary_table(_pairs()))
+    judged, summary = shown
+    verdicts_shown = [
+        line.partition("quick ")[2].strip() or "not run" for line in judged["text/plain"].splitlines()[1:]
+    ]
+    for word in ("reproduced", "not reproduced", "not run"):
+        assert judged["text/html"].count(tables.BADGES[word]) == verdicts_shown.count(word) > 0
+    assert "claims on" in judged["text/plain"].splitlines()[-1]  # what was not run is one row
+    assert summary["text/plain"].splitlines()[1].split()[:3] == ["CIFAR-100", "LASEM", "HPS"]
+    for raw in ("peak_at_best_valid", "cifar100", "df-cnn"):
+        assert raw not in judged["text/html"] + summary["text/html"]
+
+
+def test_what_is_recorded_and_what_is_not():
+    evidence = _pairs()
+    more = [RunSpec(dataset="cifar100", profile="quick", method="brute-force", base="tf")]
+    table = tables.coverage(Evidence("table3", "quick", [*evidence.specs, *more], evidence.records))
+    assert table["recorded"].tolist() == ["3 of 3", "3 of 3", "0 of 1"]
+    assert table["the rest would take"].tolist() == ["", "", "duration unknown"]

@@ -29,7 +29,7 @@ def execute(tmp_path, folder, **given):
     given = {"classes_per_task": 2, "n_tasks": 2, "epochs": 2, "bases": ["df-cnn"], "network": NETWORK} | given
     given |= {"folder": str(folder), "out": str(tmp_path / "out"), "store": str(tmp_path / "runs")}
     target = tmp_path / "executed.ipynb"
-    problem = reproduce.execute(reproduce.NOTEBOOKS / "your_own_data.ipynb", target, given)
+    problem = reproduce.execute(reproduce.notebook_files()["your_own_data"], target, given)
     return problem, nbformat.read(target, 4)
 
 
@@ -38,7 +38,7 @@ def test_from_the_folder_to_the_explorer(tmp_path, images):
     assert problem == ""
     (record,) = RunStore(tmp_path / "runs").records()
     assert (record.spec.dataset, record.spec.base, record.summary["data_title"]) == ("folder", "df-cnn", "mine")
-    assert (tmp_path / "out" / "figures" / "your_own_data.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / "figures" / "your_own_data-df-cnn.png").stat().st_size > 10_000
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "cat/notes.png" in printed
     assert any("image/png" in output.get("data", {}) for output in notebook.cells[-1].outputs)

@@ -12,12 +12,15 @@ from lasem_core.cli.words import DataFolder, path_option
 
 def reproduce(
     artefacts: Annotated[list[str] | None, typer.Argument(help="figure1, table3, quickstart, ... or all.")] = None,
-    profile: Annotated[str, typer.Option(help="smoke, quick or paper.")] = "smoke",
+    profile: Annotated[
+        str, typer.Option(help="recorded (what is stored), or what to train first: smoke, quick or paper.")
+    ] = "recorded",
     dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
     preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
     out: Annotated[
-        Path | None, path_option("For notebooks, figures, report; default: outputs/smoke at smoke, else outputs.")
+        Path | None,
+        path_option("For notebooks, figures, report; default: outputs, outputs/smoke, outputs/quick-cifar100, ..."),
     ] = None,
     store: Annotated[
         Path | None, path_option("The folder with the records; default: OUT/runs, without OUT outputs/runs.")
@@ -26,7 +29,7 @@ def reproduce(
     jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time; default: one per core.")] = None,
     train: Annotated[bool, typer.Option(help="Train what is missing, or show only what is stored.")] = True,
 ) -> None:
-    """Train what ARTEFACTS still need, execute their notebooks, write figures and OUT/report.html.
+    """Execute the notebooks of ARTEFACTS, write figures and OUT/report.html; at a profile, train what is missing first.
 
     What is up to date is left alone. Example: lasem reproduce figure4 --profile quick --dataset cifar100
     """
@@ -35,13 +38,13 @@ def reproduce(
     from lasem_core.views.reproduce import reproduce as run
 
     options = Options.check(
-        profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (), out=str(out or ""),
-        store=str(store or (out or Path("outputs")) / "runs"), data=str(data.resolve()) if data else "",
-        train_missing=train,
+        profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (),
+        out=str(out.resolve() if out else ""), data=str(data.resolve()) if data else "",
+        store=str((store or out / "runs").resolve() if store or out else "outputs/runs"), train_missing=train,
     )  # fmt: skip
     outcomes = run(artefacts or ["all"], options, jobs, typer.echo)
     failed = [outcome for outcome in outcomes if outcome.problem]
-    shown = f"{options.out}/notebooks; {options.out}/report.html"
+    shown = f"{out or options.out}/notebooks; {out or options.out}/report.html"
     typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} notebooks in {shown}")
     if failed:
         raise typer.Exit(1)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from lasem_core.common.disk import free_name, one_line_errors, remove, require_writable, sync_folder
 from lasem_core.common.errors import LasemError
@@ -41,6 +42,7 @@ from lasem_core.runs.record_files import (
     write_files,
 )
 from lasem_core.spec.command_line import CHOICES, command_line, flatten
+from lasem_core.spec.run_spec import RunSpec
 
 __all__ = ["RunRecord", "RunStore"]
 
@@ -104,7 +106,7 @@ class RunStore:
 
         Arguments: where, e.g. dataset="cifar100", seed=[0, 1] or **{"em.likelihood": "mean"}.
         """
-        rows = _chosen(list(self._rows()), where)
+        rows = _chosen(list(map(_summary_row, self._documents())), where)
         frame = pd.DataFrame(rows, columns=None if rows else [*ROW, "config", "stale"])
         return frame.sort_values([*_ORDER], ignore_index=True, kind="stable") if rows else frame
 
@@ -141,10 +143,16 @@ class RunStore:
         except OSError as error:
             raise LasemError(f"cannot read the store {self.root}: {error.strerror or error}") from error
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def specifications(self) -> Iterator[tuple[str, RunSpec, bool]]:
+        """Run id, specification and whether it is stale, of every record whose specification this version knows."""
+        for document in self._documents():
+            with suppress(ValidationError):
+                yield document["run_id"], RunSpec(**document["spec"]), is_stale(document)
+
+    def _documents(self) -> Iterator[dict[str, Any]]:
         for folder in self._folders():
             try:
-                yield _summary_row(read_document(folder))
+                yield read_document(folder)
             except FileNotFoundError:  # moved aside by another reader
                 continue
             except (Damaged, OSError) as problem:

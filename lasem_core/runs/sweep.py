@@ -74,16 +74,16 @@ def run_sweep(
     if missing:
         store.require_writable()
     done: list[RunSpec] = []
-    before = len(stored) + len(failed)
     with (
         _engine(engine, jobs or joblib.cpu_count(), scheduler, len(missing)) as (at_once, settings),
-        tqdm(total=len(specs), initial=before, unit="run", disable=not progress, file=sys.stderr) as bar,
+        tqdm(total=len(specs), initial=len(stored), unit="run", disable=not progress, file=sys.stderr) as bar,
     ):
         parallel = _parallel(store, data, settings, _spare(engine, at_once, len(missing)))
         for spec, cause in _outcomes(missing, parallel, at_once):
             done += [spec] if cause is None else []
             failed += [] if cause is None else [(spec, cause)]
-            bar.update()
+            bar.update(cause is None)  # a bar that reached its end would hide what failed
+            bar.set_postfix({"failed": len(failed)} if failed else None)
     return SweepReport(done, failed, stored)
 
 

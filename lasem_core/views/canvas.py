@@ -44,11 +44,13 @@ def panel_grid(
     rows: Sequence[Hashable],
     draw: Callable[[Axes, Any, Any], bool],
     size: tuple[float, float] = (3.4, 2.7),
+    words: Callable[[Any, Any], str] = lambda column, row: "not run",
 ) -> Figure:
     """One panel per (column, row); panels of a single column stand side by side.
 
     Arguments:
-        draw: called as draw(axes, column, row); False means that there is nothing, and the panel says 'not run'.
+        draw: called as draw(axes, column, row); False means that there is nothing.
+        words: what a panel says then.
     """
     shape = (len(rows), len(columns)) if len(columns) > 1 else (1, len(rows))
     with style():
@@ -57,7 +59,7 @@ def panel_grid(
         for (row, column), axes in zip([(r, c) for r in rows for c in columns], grid.flat, strict=True):
             axes.set_title(title(column, row))
             if not draw(axes, column, row):
-                not_run(axes)
+                not_run(axes, words(column, row))
             sns.despine(ax=axes)
     return figure
 
@@ -69,9 +71,9 @@ def caption(figure: Figure, text: str) -> Figure:
     return figure
 
 
-def not_run(axes: Axes) -> None:
+def not_run(axes: Axes, words: str) -> None:
     """Say so where there is nothing to show."""
-    axes.text(0.5, 0.5, "not run", ha="center", va="center", transform=axes.transAxes, color="0.45", fontsize=12)
+    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="0.45")
     axes.set(xticks=[], yticks=[])
 
 
@@ -110,9 +112,11 @@ def save(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "outp
 
 
 def publish(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "outputs") -> None:
-    """Save the picture and show it."""
-    save(figure, name, frame, out)
-    show(png(figure), f"[{name}]")
+    """Show the picture and save it, unless no record stands behind it: a blank would take a result's place."""
+    ours = frame.dropna(subset=["ours"]) if "ours" in frame else frame
+    if len(ours):
+        save(figure, name, frame, out)
+    show(png(figure), f"[{name}]" if len(ours) else f"[{name}: nothing is recorded, nothing is saved]")
 
 
 def show(picture: bytes, text: str, extra: Mapping[str, Any] | None = None) -> None:

@@ -70,7 +70,7 @@ def best_of_own(base: str, other: str) -> Margin:
 
     def margin(runs: pd.DataFrame) -> pd.Series:
         means = runs[runs["method"] == "static"].groupby(["base", "label"])[PEAK].mean()
-        if not {base, other} <= set(means.index.get_level_values("base")):
+        if any((means.index.get_level_values("base") == name).sum() < 2 for name in (base, other)):
             return pd.Series(dtype=float)
         return over(base, means[base].idxmax(), means[other].idxmax())(runs)
 
@@ -111,70 +111,128 @@ def known_with(mass: float) -> Margin:
     return lambda runs: by_seed(runs[(runs["label"] != "lasem") & (runs["fixed_mass"] == mass)], "df-cnn", "top 2")
 
 
+BEATS = "LASEM beats transfer at all layers"
+RATIO, TIME, SHARE = "ratio", "seconds", "share"  # units of a margin that is not accuracy
+
+
+def _beats_all(base: str, where: tuple[str, ...]) -> Claim:
+    name = BASES[base]
+    found = f"LASEM {name} is {{by}} transfer at all layers"
+    return Claim(f"LASEM {name} beats all layers", where, over(base, "lasem", "all"), statement=BEATS, found=found)
+
+
 # picking the best of seven restricted configurations: Bonferroni keeps the interval honest
 _FIGURE1 = [
-    Claim(f"{BASES[b]}: restricting transfer beats all layers", PAIR, best_restricted_over_all(b), 1 - 0.05 / 7)
+    Claim(
+        f"{BASES[b]}: restricting transfer beats all layers", PAIR, best_restricted_over_all(b), 1 - 0.05 / 7,
+        statement="restricting transfer beats transfer at all layers",
+        found=f"the best restricted configuration of {BASES[b]} is {{by}} transfer at all layers",
+    )
     for b in ("hps", "df-cnn")
-] + [Claim("DF-CNN: alternating beats all layers", PAIR, over("df-cnn", "alternating", "all"))]
+]  # fmt: skip
+_FIGURE1 += [
+    Claim(
+        "DF-CNN: alternating beats all layers", PAIR, over("df-cnn", "alternating", "all"),
+        statement="alternating layers do extremely well", found="alternating is {by} transfer at all layers",
+    )
+]  # fmt: skip
 # the best of eight configurations, picked on each base
 _FIGURE1 += [
-    Claim(f"{BASES[b]}'s best static configuration beats {BASES[o]}'s on it", PAIR, best_of_own(b, o), 1 - 0.05 / 8)
+    Claim(
+        f"{BASES[b]}'s best static configuration beats {BASES[o]}'s on it", PAIR, best_of_own(b, o), 1 - 0.05 / 8,
+        statement="the best configuration depends on how layers are shared",
+        found=f"on {BASES[b]}, its own best configuration is {{by}} {BASES[o]}'s",
+    )
     for b, o in (("hps", "df-cnn"), ("df-cnn", "hps"))
-]
+]  # fmt: skip
 
 _FIGURE3 = [
     claim
     for b, name in BASES.items()
     for where in (PAIR if b == "hps" else (*PAIR, "stl10"),)
     for claim in (
-        Claim(f"LASEM {name} beats all layers", where, over(b, "lasem", "all")),
-        Claim(f"LASEM {name} is above the middle of the static range", where, over_median_static(b)),
-        Claim(f"LASEM {name} forgets less than all layers", where, over(b, "lasem", "all", FORGETTING)),
+        _beats_all(b, where),
+        Claim(
+            f"LASEM {name} is above the middle of the static range", where, over_median_static(b),
+            statement="LASEM is toward the top of the static configurations",
+            found=f"LASEM {name} is {{by}} the median static configuration",
+        ),
+        Claim(
+            f"LASEM {name} forgets less than all layers", where, over(b, "lasem", "all", FORGETTING), unit=RATIO,
+            statement="LASEM forgets less than transfer at all layers",
+            found=f"LASEM {name}'s forgetting ratio is {{by}} that of transfer at all layers",
+        ),
     )
-]
+]  # fmt: skip
 
 _FIGURE4 = [
-    Claim("HPS prefers task-specific layers", OFFICE, negative(transferred("hps"))),
-    Claim("TF transfers more than HPS", PAIR, difference(transferred("tf"), transferred("hps"))),
-    Claim("DF-CNN transfers more than HPS", PAIR, difference(transferred("df-cnn"), transferred("hps"))),
-    Claim("DF-CNN prefers to transfer higher layers", PAIR, transferred("df-cnn", "upper over lower")),
-]
+    Claim(
+        "HPS prefers task-specific layers", OFFICE, negative(transferred("hps")), unit=SHARE,
+        statement="HPS prefers task-specific layers", found="HPS's share of task-specific layers is {by} one half",
+    ),
+    *(
+        Claim(
+            f"{BASES[b]} transfers more than HPS", PAIR, difference(transferred(b), transferred("hps")), unit=SHARE,
+            statement="TF and DF-CNN transfer more layers than HPS",
+            found=f"{BASES[b]}'s share of transferred layers is {{by}} HPS's",
+        )
+        for b in ("tf", "df-cnn")
+    ),
+    Claim(
+        "DF-CNN prefers to transfer higher layers", PAIR, transferred("df-cnn", "upper over lower"), unit=SHARE,
+        statement="upper layers are transferred more than lower ones",
+        found="DF-CNN's share of transferred upper layers is {by} that of lower ones",
+    ),
+]  # fmt: skip
 
+_OURS = ("df-cnn", "lasem")
 _TABLE1 = [
     replace(claim, also=CIFAR)
     for claim in (
-        Claim("LASEM DF-CNN beats DARTS DF-CNN", OFFICE, between(("df-cnn", "lasem"), ("df-cnn", "darts"))),
-        Claim("LASEM DF-CNN beats DARTS HPS", OFFICE, between(("df-cnn", "lasem"), ("hps", "darts"))),
-        Claim("LASEM DF-CNN beats DEN", OFFICE, between(("df-cnn", "lasem"), ("none", "den"))),
-        Claim(
-            "LASEM DF-CNN forgets less than APD-Net", OFFICE, between(("df-cnn", "lasem"), ("none", "apd"), FORGETTING)
+        *(
+            Claim(
+                f"LASEM DF-CNN beats {name}", OFFICE, between(_OURS, other),
+                statement="LASEM DF-CNN is more accurate than DARTS and DEN", found=f"LASEM DF-CNN is {{by}} {name}",
+            )
+            for name, other in (("DARTS DF-CNN", ("df-cnn", "darts")), ("DARTS HPS", ("hps", "darts")),
+                                ("DEN", ("none", "den")))
         ),
         Claim(
-            "LASEM DF-CNN trains faster than ProgNN",
-            OFFICE,
-            between(("none", "progressive"), ("df-cnn", "lasem"), SECONDS),
+            "LASEM DF-CNN forgets less than APD-Net", OFFICE, between(_OURS, ("none", "apd"), FORGETTING), unit=RATIO,
+            statement="LASEM DF-CNN forgets less than APD-Net",
+            found="LASEM DF-CNN's forgetting ratio is {by} APD-Net's",
+        ),
+        Claim(
+            "LASEM DF-CNN trains faster than ProgNN", OFFICE, between(("none", "progressive"), _OURS, SECONDS),
+            unit=TIME, statement="LASEM DF-CNN trains faster than ProgNN",
+            found="ProgNN's training time is {by} LASEM DF-CNN's",
         ),
     )
-]
+]  # fmt: skip
 
 _TABLE3 = [
     claim
     for b, name in BASES.items()
     for claim in (
-        Claim(f"LASEM {name} beats all layers", PAIR, over(b, "lasem", "all")),
+        _beats_all(b, PAIR),
         Claim(
-            f"brute force {name} takes 3 times LASEM's time",
-            PAIR,
-            lambda runs, b=b: by_seed(runs, b, "brute-force", SECONDS) - 3 * by_seed(runs, b, "lasem", SECONDS),
+            f"brute force {name} is the same as LASEM", PAIR, over(b, "brute-force", "lasem"), within=SAME,
+            statement="brute-force search is as accurate as LASEM", found=f"brute force {name} is {{by}} LASEM",
         ),
-        Claim(f"brute force {name} is the same as LASEM", PAIR, over(b, "brute-force", "lasem"), within=SAME),
         Claim(
-            f"LASEM {name} takes at most 1.5 times the time of all layers",
-            PAIR,
+            f"brute force {name} takes 3 times LASEM's time", PAIR,
+            lambda runs, b=b: by_seed(runs, b, "brute-force", SECONDS) - 3 * by_seed(runs, b, "lasem", SECONDS),
+            unit=TIME, statement="brute-force search takes at least three times LASEM's time",
+            found=f"brute force {name}'s time is {{by}} three times LASEM's",
+        ),
+        Claim(
+            f"LASEM {name} takes at most 1.5 times the time of all layers", PAIR,
             lambda runs, b=b: 1.5 * by_seed(runs, b, "all", SECONDS) - by_seed(runs, b, "lasem", SECONDS),
+            unit=TIME, statement="LASEM takes at most 1.5 times the time of transfer at all layers",
+            found=f"1.5 times the time of transfer at all layers is {{by}} LASEM {name}'s",
         ),
     )
-]
+]  # fmt: skip
 
 CLAIMS: dict[str, list[Claim]] = {
     "figure1": _FIGURE1,
@@ -182,17 +240,15 @@ CLAIMS: dict[str, list[Claim]] = {
     "figure4": _FIGURE4,
     "figure5": [
         Claim(
-            "knowing the configuration (P = 1) beats full LASEM",
-            OFFICE,
-            lambda runs: known_with(1)(runs) - by_seed(runs, "df-cnn", "lasem"),
-            also=CIFAR,
+            "knowing the configuration (P = 1) beats full LASEM", OFFICE,
+            lambda runs: known_with(1)(runs) - by_seed(runs, "df-cnn", "lasem"), also=CIFAR,
+            statement="knowing the configuration in advance (P = 1) improves on LASEM",
+            found="P = 1 is {by} full LASEM",
         ),
         Claim(
-            "wrong configurations interfere little (P = 0.5 is the same as P = 1)",
-            OFFICE,
-            difference(known_with(0.5), known_with(1)),
-            within=SAME,
-            also=CIFAR,
+            "wrong configurations interfere little (P = 0.5 is the same as P = 1)", OFFICE,
+            difference(known_with(0.5), known_with(1)), within=SAME, also=CIFAR,
+            statement="wrong configurations interfere little", found="P = 0.5 is {by} P = 1",
         ),
     ],
     "figure7": [claim for claim in _FIGURE3 if "forgets" in claim.text],
@@ -202,17 +258,19 @@ CLAIMS: dict[str, list[Claim]] = {
     "appendix_c": _TABLE3,
     "appendix_e": [
         Claim(
-            "group-wise LASEM beats all layers",
-            ("stl10-group",),
+            "group-wise LASEM beats all layers", ("stl10-group",),
             lambda runs: by_seed(runs[runs["groups"] != ""], "df-cnn", "lasem") - by_seed(runs, "df-cnn", "all"),
+            statement="group-wise LASEM beats transfer at all layers",
+            found="group-wise LASEM is {by} transfer at all layers",
         )
     ],
-}
+    "larger_images": [_beats_all(base, ("stl10", "caltech101")) for base in ("hps", "df-cnn")],
+}  # fmt: skip
 
 
 def verdicts(evidence: Evidence) -> pd.DataFrame:
     """The paper's orderings for this artefact, judged by the evidence."""
     claims = CLAIMS.get(evidence.artefact, [])
     if evidence.artefact in ("figure4", "figure8"):
-        return judge_claims(claims, layer_frequency(evidence.choices))
-    return judge_claims(claims, evidence.runs)
+        return judge_claims(claims, layer_frequency(evidence.judged.choices))
+    return judge_claims(claims, evidence.judged.runs)

@@ -6,9 +6,8 @@ Accuracies are fractions here; only pictures and printed tables speak of percent
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +16,12 @@ import pandas as pd
 from lasem_core.runs import results
 from lasem_core.runs.find import without
 from lasem_core.runs.machine import is_quiet
+from lasem_core.runs.pace import Pace, expected
+from lasem_core.runs.progress import spell
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.configs import static_set
 from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views.words import DATASET_NAMES
 
 METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio")
 SECONDS = ("train_seconds", "eval_seconds")
@@ -36,6 +38,8 @@ class Evidence:
         specs: every run the artefact needs.
         records: the ones that are stored, in the same order.
         causes: why runs that were tried are not there, one line each.
+        others: records of the same runs on a schedule that is not shown; verdicts look there, too.
+        pace: how long runs took (`runs.pace`).
     """
 
     artefact: str
@@ -43,6 +47,18 @@ class Evidence:
     specs: Sequence[RunSpec]
     records: Sequence[RunRecord]
     causes: Sequence[str] = ()
+    others: Sequence[RunRecord] = ()
+    pace: Pace = field(default_factory=dict)
+
+    @cached_property
+    def missing(self) -> list[RunSpec]:
+        """The runs that are not there."""
+        return without(self.specs, self.records)
+
+    @cached_property
+    def judged(self) -> Evidence:
+        """With the records on other schedules."""
+        return replace(self, records=[*self.records, *self.others], others=())
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -76,21 +92,35 @@ class Evidence:
         few, many = (int(trials.min()), int(trials.max())) if len(trials) else (0, 0)
         mean = f"mean over {few if few == many else f'{few} to {many}'} trials, 95 % t-interval"
         words = ["no records", "one trial, no interval"][many] if many < 2 else mean
-        warning = ["says nothing about the paper"] if self.profile == "smoke" else []
+        warning = ["says nothing about the paper"] if self.schedules == "smoke" else []
         names = [title for title in self.runs["title"].unique() if "not the official" in title]
         older = ["with runs of an older generation of the code"] if any(r.stale for r in self.records) else []
-        return "; ".join([f"profile {self.profile}", words, *warning, *names, *older])
+        return "; ".join([f"profile {self.schedules}", words, *warning, *names, *older])
+
+    @property
+    def schedules(self) -> str:
+        """The profiles of what is shown, of what is planned where nothing is there."""
+        profiles = dict.fromkeys(run.profile for run in [r.spec for r in self.records] or self.specs)
+        return " and ".join(profiles) or self.profile
+
+    def not_run(self, dataset: str, base: str = "") -> str:
+        """What a panel without records says: what would run there, and for how long."""
+        here = [spec for spec in self.missing if spec.dataset == dataset and base in ("", spec.base)]
+        if not here:
+            return "not run"
+        return f"not run: {len(here)} run{'s'[: len(here) - 1]} at profile {here[0].profile},\n{self.duration(here)}"
+
+    def duration(self, specs: Sequence[RunSpec]) -> str:
+        """How long `specs` would take at the pace of the recorded runs."""
+        seconds, unknown = expected(specs, self.pace)
+        if unknown == len(specs):
+            return "duration unknown"
+        return f"{'over' if unknown else 'about'} {spell(seconds)}"
 
     def __str__(self) -> str:
-        place = f"profile {self.profile} on {', '.join(self.datasets)}"
-        there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at {place}"
-        wanted, missing = (Counter(map(_kind, s)) for s in (self.specs, without(self.specs, self.records)))
-        lines = [f"not run: {kind}, {count} of {wanted[kind]}" for kind, count in sorted(missing.items())]
-        return "\n".join([there, *lines, *(f"because {cause}" for cause in self.causes)])
-
-
-def _kind(spec: RunSpec) -> str:
-    return f"{spec.dataset} {spec.method}" + (f" {spec.base}" if spec.base != "none" else "")
+        names = ", ".join(DATASET_NAMES[name] for name in self.datasets)
+        there = f"{self.artefact}: {len(self.records)} of {len(self.specs)} runs at profile {self.schedules} on {names}"
+        return "\n".join([there, *(f"because {cause}" for cause in self.causes)])
 
 
 def place(record: RunRecord) -> dict[str, Any]:

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
+from lasem_core.views import canvas
 from lasem_core.views.parameters import in_repository
 
 CLASSES, PER_CLASS, SIDE = 8, 40, 32
+
+
+def preview(folder: str | Path, most: int = 12) -> Figure:
+    """One image of each of the first classes below `folder`, by its class's name."""
+    names = [path.name for path in sorted(Path(folder).iterdir()) if path.is_dir()][:most]
+
+    def draw(axes: Axes, name: str, _: str) -> bool:
+        found = (path for path in sorted((Path(folder) / name).rglob("*")) if path.is_file())
+        axes.set_axis_off()
+        axes.imshow(Image.open(next(found)).convert("RGB"))
+        return True
+
+    return canvas.panel_grid(names, [""], draw, (1.1, 1.2))
 
 
 def example_folder(out: str | Path = "outputs") -> Path:

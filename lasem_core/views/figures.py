@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from lasem_core.views import canvas, verdicts
 from lasem_core.views.canvas import ALL, BEST, COLOURS, LASEM, RANGE, SPECIFIC, TRANSFERRED, interval, percent
 from lasem_core.views.evidence import Evidence, label, layer_frequency
-from lasem_core.views.words import BASE_NAMES, method_name, title
+from lasem_core.views.words import BASE_NAMES, run_name, title
 
 ACCURACY = "peak per-task accuracy"
 PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
@@ -213,7 +213,8 @@ def layer_shares(evidence: Evidence) -> Figure:
 
 def memory(evidence: Evidence) -> Figure:
     """Appendix F: bytes kept after the last task, shared and task-specific."""
-    runs = evidence.runs.assign(name=[_run_name(run) for run in evidence.runs.to_dict("records")])
+    names = [run_name(run["method"], run["label"], run["base"]) for run in evidence.runs.to_dict("records")]
+    runs = evidence.runs.assign(name=names)
 
     def draw(axes: Axes, dataset: str, _: str) -> bool:
         here = runs[runs["dataset"] == dataset].sort_values("stored_bytes")
@@ -252,10 +253,6 @@ def beside_paper(table: pd.DataFrame) -> Figure:
     )
 
 
-def _run_name(run: dict[str, str]) -> str:
-    return method_name(f"static, {run['label']}" if run["method"] == "static" else run["method"], run["base"])
-
-
 def _published(dataset: str, base: str, method: str) -> float:
     """Table 3's accuracy as a fraction; NaN where the paper prints none."""
     return verdicts.published(dataset, base, method)[0] / 100
@@ -263,7 +260,12 @@ def _published(dataset: str, base: str, method: str) -> float:
 
 def _grid(evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float]) -> Figure:
     """One panel per data set and row, with what the runs are above them."""
-    return canvas.caption(canvas.panel_grid(evidence.datasets, rows, draw, size), evidence.caption)
+    bases = set(_bases(evidence))  # rows may be measures, too
+
+    def words(dataset: str, row: str) -> str:
+        return evidence.not_run(dataset, row if row in bases else "")
+
+    return canvas.caption(canvas.panel_grid(evidence.datasets, rows, draw, size, words), evidence.caption)
 
 
 def _at(table: pd.DataFrame, dataset: str, base: str) -> pd.DataFrame:

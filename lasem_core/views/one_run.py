@@ -17,28 +17,29 @@ from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
 from lasem_core.views.evidence import posterior_table
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
-from lasem_core.views.words import BASE_NAMES, method_name, spread, title
+from lasem_core.views.words import BASE_NAMES, joined, method_name, spread, title
 
 LEADING = (LASEM, ALL, *(canvas.COLOURS[base] for base in ("df-cnn", "tf")))  # by rank; the rest is grey
 
 
-def choices(record: RunRecord) -> Figure:
-    """Which layers each task ended up transferring."""
-    return shared_or_own(record.configs, "layer", describe(record))
+def choices(record: RunRecord, planted: str = "") -> Figure:
+    """Which layers each task ended up transferring; below them what was `planted`, where that is known."""
+    return shared_or_own(record.configs, "layer", describe(record), planted)
 
 
-def shared_or_own(configs: Sequence[str], level: str, text: str) -> Figure:
+def shared_or_own(configs: Sequence[str], level: str, text: str, planted: str = "") -> Figure:
     """A cell per task and level (layer, stage): does the task share it?"""
-    depth = max(map(len, configs))
+    n_rows = len(configs) + bool(planted)
     with canvas.style():
-        figure = Figure((1.6 + 0.8 * depth, 1.4 + 0.45 * len(configs)), layout="constrained")
-        draw_choices(configs, figure.subplots(), level)
+        figure = Figure((1.6 + 0.8 * max(map(len, configs)), 1.4 + 0.45 * n_rows), layout="constrained")
+        draw_choices(configs, figure.subplots(), level, planted)
     return canvas.caption(figure, text)
 
 
-def draw_choices(configs: Sequence[str], axes: Axes, level: str = "layer") -> None:
+def draw_choices(configs: Sequence[str], axes: Axes, level: str = "layer", planted: str = "") -> None:
     """Tasks by levels: shared or the task's own."""
-    chosen = {task: config for task, config in enumerate(configs, start=1) if config}
+    chosen: dict[object, str] = {task: config for task, config in enumerate(configs, start=1) if config}
+    chosen |= {"planted": planted} if planted else {}
     bits = np.array([[int(bit) for bit in config] for config in chosen.values()])
     words = np.where(bits == 1, "shared", "own")
     sns.heatmap(bits, annot=words, fmt="", cmap=[SPECIFIC, TRANSFERRED], cbar=False, linewidths=2, vmin=0, vmax=1,
@@ -99,6 +100,14 @@ def accuracy_matrix(record: RunRecord) -> Figure:
         axes.set(xlabel="task", ylabel="after training task")
         axes.tick_params(axis="y", rotation=0)
     return canvas.caption(figure, describe(record))
+
+
+def settling(record: RunRecord) -> str:
+    """When each task's choice last changed within its recorded mini-batches, in words."""
+    last = _last_switch_by_task(record)
+    steps = record.posterior["step"].max() + 1
+    words = joined([f"{step} in task {task}" for task, step in enumerate(last, start=1)])
+    return f"Of {steps} mini-batches, the last at which the configuration with most wins changed: {words}."
 
 
 def describe(record: RunRecord) -> str:

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from lasem_core import data as datasets
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.store import RunStore
-from lasem_core.spec.parts import Dataset, Part, Preset, Profile, Seed
+from lasem_core.spec.parts import Dataset, Part, Preset, Seed
 from lasem_core.spec.run_spec import RunSpec, build_spec, explain
 
 
@@ -24,10 +24,13 @@ def _numbers(value: object) -> object:
     return value
 
 
+RECORDED = "recorded"  # no schedule of its own: the best records of the store, and nothing is trained
+
+
 class Options(Part):
     """The parameters all artefact notebooks share."""
 
-    profile: Profile = "smoke"
+    profile: Literal["recorded", "smoke", "quick", "paper"] = RECORDED
     dataset: Dataset | Literal[""] = ""  # takes the place of the paper's; empty: those, or planted at profile smoke
     preset: Preset = "paper"
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
@@ -39,7 +42,12 @@ class Options(Part):
     @field_validator("out")
     @classmethod
     def _at_home(cls, out: str, info: ValidationInfo) -> str:
-        return out or home(info.data.get("profile", "smoke"))
+        return out or home(info.data)
+
+    @property
+    def trains(self) -> bool:
+        """Whether missing runs are trained."""
+        return self.train_missing and self.profile != RECORDED
 
     @classmethod
     def check(cls, **given: Any) -> Options:
@@ -78,9 +86,13 @@ def literals(source: str) -> dict[str, Any]:
         return {}
 
 
-def home(profile: str) -> str:
-    """Where pictures and notebooks go unless told: those of a smoke test do not take the place of evidence."""
-    return "outputs/smoke" if profile == "smoke" else "outputs"
+def home(chosen: Mapping[str, Any]) -> str:
+    """Where pictures and notebooks go unless told: `outputs` holds the evidence as it is recorded, and what was asked
+    for in another way has a folder of its own, such as `outputs/quick-cifar100`."""
+    words = [chosen.get("profile", RECORDED), chosen.get("dataset"), *map(str, chosen.get("seeds", ()))]
+    words += [preset] if (preset := chosen.get("preset", "paper")) != "paper" else []
+    name = "-".join(word for word in words if word)
+    return "outputs" if name == RECORDED else f"outputs/{name}"
 
 
 check_spec = build_spec  # from a notebook's parameters
@@ -98,14 +110,13 @@ def open_store(store: str) -> RunStore:
 
 
 def in_repository(path: str | Path) -> Path:
-    """`path` below the repository that the working directory is in, wherever Jupyter or papermill started.
+    """`path` below the repository that this package belongs to, wherever Jupyter or papermill started; below the
+    working directory where the package was installed without its repository.
 
     The environment's LASEM_OUTPUTS takes the place of the folder `outputs`: tests keep theirs apart.
     """
     elsewhere = os.environ.get("LASEM_OUTPUTS")
     if elsewhere and Path(path).parts[:1] == ("outputs",):
         path = Path(elsewhere, *Path(path).parts[1:])
-    for folder in (here := Path.cwd(), *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "lasem_core").is_dir():
-            return folder / path
-    return here / path
+    root = Path(__file__).parents[2]
+    return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / path

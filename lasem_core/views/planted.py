@@ -19,9 +19,11 @@ from matplotlib.patches import Rectangle
 from lasem_core.common.statistics import t_interval
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.configs import ConfigSpace
+from lasem_core.spec.run_spec import RunSpec, build_spec
 from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM
 from lasem_core.views.evidence import Evidence, place
+from lasem_core.views.parameters import RECORDED
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED, judge_ordering
 from lasem_core.views.words import plus_minus, spread, title
 
@@ -39,6 +41,16 @@ PLACE = ["relatedness", "base"]
 CONFIGS = [str(config) for config in ConfigSpace.full(4)][::-1]  # nothing transferred first
 BASES = ("hps", "df-cnn")
 PRESETS = {"paper": (LASEM, "o", -0.12), "released": (ALL, "s", 0.12)}  # colour, marker, shift
+
+
+def beside_truth(profile: str, relatedness: str, base: str, preset: str, seed: int) -> list[RunSpec]:
+    """LASEM, transfer at all layers, and the configuration that the tasks were made for, on the same tasks."""
+    stream = {"relatedness": relatedness, "n_tasks": 3}
+    place = {"dataset": "planted", "base": base, "seed": seed, "profile": "quick" if profile == RECORDED else profile}
+    lasem = build_spec(place | {"method": "lasem", "preset": preset, "stream": stream})
+    static = [build_spec(place | {"method": "static", "preset": "paper", "stream": stream, "config": config})
+              for config in ("1111", PLANTED[relatedness][0])]  # fmt: skip
+    return list(dict.fromkeys([lasem, *static]))
 
 
 def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -101,10 +113,10 @@ def regret_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.Da
 
 def in_points(table: pd.DataFrame) -> pd.DataFrame:
     """A regret table for reading: percent, and points with 95 % intervals."""
-    shown = table[[*PLACE, "preset", "n"]].assign(**{"LASEM (%)": (100 * table["accuracy"]).round(1)})
+    shown = table[[*PLACE, "preset"]].assign(**{"LASEM (%)": (100 * table["accuracy"]).round(1)})
     for name, words in COMPARISONS.items():
-        pairs = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
-        shown[words] = [plus_minus(mean, half, sign="+") for mean, half in pairs]
+        rows = zip(100 * table[name], 100 * table[f"{name}_ci"], table["n"], strict=True)
+        shown[f"{words} (points)"] = [plus_minus(mean, half, 1, n, "+") for mean, half, n in rows]
     return shown
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 
-def write_report(paths: Sequence[Path], target: Path) -> None:
+def write_report(notebooks: Mapping[str, Path], target: Path) -> None:
     """Join notebooks and write them as one HTML page: text, pictures and numbers, without code."""
     from nbconvert import HTMLExporter
 
-    joined = join([nbformat.read(path, 4) for path in paths], [path.stem for path in paths])
+    joined = join([nbformat.read(path, 4) for path in notebooks.values()], list(notebooks))
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True)
     exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(joined)

@@ -23,18 +23,12 @@ from nbformat import NotebookNode
 from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.artefacts import ARTEFACTS
-from lasem_core.runs.find import find
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
-from lasem_core.views.gather import planned
+from lasem_core.views.gather import planned, stored
 from lasem_core.views.parameters import Options, in_repository, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-READING_ORDER = (
-    "quickstart", "figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
-    "table1", "table2", "table3", "appendix_e", "appendix_f", "methods", "larger_images", "dynamics", "planted",
-    "speed", "explorer", "your_own_data", "your_own_network",
-)  # fmt: skip
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
 DRAWN_FROM = {"explorer": "figure3"}  # notebooks that show the whole store, and what has to be in it
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -66,13 +60,13 @@ def reproduce(
         say: where progress goes.
     """
     names = notebooks_of(artefacts)
-    options = options.model_copy(update={"store": _portable(options.store), "out": _portable(options.out)})
+    options = options.model_copy(update={"store": portable(options.store), "out": portable(options.out)})
     out, store = in_repository(options.out), open_store(options.store)
     folder = out / "notebooks"
     require_writable(folder)
     if store.root.exists() and not store.root.is_dir():
         raise LasemError(f"the store {store.root} is not a folder; name the one with the records")
-    if options.train_missing:
+    if options.trains:
         _train(names, options, jobs, say)
     with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
@@ -82,9 +76,15 @@ def reproduce(
     return outcomes
 
 
+def notebook_files(folder: Path | None = None) -> dict[str, Path]:
+    """The notebooks in `folder` (None: the sources) by name, in reading order: `figure4` is `14_figure4.ipynb`."""
+    paths = sorted((folder or NOTEBOOKS).glob("[0-9][0-9]_*.ipynb"))
+    return {path.stem.partition("_")[2]: path for path in paths}
+
+
 def notebooks_of(artefacts: Sequence[str]) -> list[str]:
     """The notebooks that show `artefacts`, in reading order."""
-    there = [name for name in READING_ORDER if (NOTEBOOKS / f"{name}.ipynb").is_file()]
+    there = list(notebook_files())
     known = {*there, *ARTEFACTS, *SHOWN_IN, "all"}
     for name in artefacts:
         if name not in known:
@@ -109,28 +109,35 @@ def _specs(names: Sequence[str], options: Options) -> list[Any]:
 
 def bring_up_to_date(name: str, options: Options, folder: Path, say: Callable[[str], None]) -> Outcome:
     """Execute one notebook unless its copy in `folder` shows the same code, parameters and records."""
-    source, target = NOTEBOOKS / f"{name}.ipynb", folder / f"{name}.ipynb"
+    source = notebook_files()[name]
+    target = folder / source.name
     given = parameters(source, options)
     key = _key(source, given, name, options)
     if _stored_key(target) == key:
         say(f"{name}: up to date")
         return Outcome(name, target, False)
-    problem = execute(source, target, given)
+    attempt = folder / f"failed_{source.name}"  # what a failing notebook leaves takes no evidence's place
+    problem = execute(source, attempt, given)
     if not problem:
-        _stamp(target, key)
+        _stamp(attempt, key)
+        attempt.replace(target)
     say(f"{name}: {problem or 'done'}")
-    return Outcome(name, target, True, problem)
+    return Outcome(name, attempt if problem else target, True, problem)
 
 
 def parameters(source: Path, options: Options) -> dict[str, Any]:
-    """The values of `options` that a notebook's parameters cell has names for; `data` goes by the environment.
+    """Where `options` differ from what a notebook's parameters cell says; `data` goes by the environment.
 
-    Notebooks that are not views of the shared runs (they have no `train_missing`) get folders only.
+    Notebooks that are not views of the shared runs (they have no `train_missing`) are told folders, and to smoke.
     """
     declared = declared_parameters(nbformat.read(source, 4))
-    shared = options.model_dump(mode="json", exclude={"data"}) if "train_missing" in declared else {}
-    folders = {"store": options.store, "out": options.out}
-    return {key: value for key, value in (shared | folders).items() if key in declared}
+    given = options.model_dump(mode="json", exclude={"data"})
+    if "train_missing" not in declared:
+        told = {"store", "out"} | ({"profile"} if options.profile == "smoke" else set())
+        given = {key: value for key, value in given.items() if key in told}
+    names = set(given) & set(declared)
+    usual = Options.check(**{name: declared[name] for name in names}).model_dump(mode="json")
+    return {name: given[name] for name in given if name in names and given[name] != usual[name]}
 
 
 def declared_parameters(notebook: NotebookNode) -> dict[str, Any]:
@@ -163,6 +170,7 @@ def strip(notebook: NotebookNode) -> NotebookNode:
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
     for cell in notebook.cells:
+        cell.source = cell.source.rstrip("\n")  # papermill ends its own cell with one
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
@@ -174,9 +182,8 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
     digest = hashlib.sha256(source.read_bytes())
     for path in sorted(p for p in Path(__file__).parents[1].rglob("*") if p.suffix in (".py", ".js", ".css")):
         digest.update(path.read_bytes())
-    specs = _specs([name], options)
-    older = not options.train_missing
-    found = find(specs, open_store(options.store), options.data or None, older) if specs else []
+    artefact = DRAWN_FROM.get(name, name)
+    found = stored(artefact, options).judged.records if artefact in ARTEFACTS else []
     digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
     if name in DRAWN_FROM:
         digest.update(canonical(open_store(options.store).summaries()["run_id"]))
@@ -200,14 +207,13 @@ def report(folder: Path, target: Path) -> None:
     """One HTML page of all executed notebooks in `folder`, code left out, pictures inside."""
     from lasem_core.views.report import write_report
 
-    names = [name for name in READING_ORDER if (folder / f"{name}.ipynb").is_file()]
-    write_report([folder / f"{name}.ipynb" for name in names], target)
+    write_report(notebook_files(folder), target)
 
 
-def _portable(path: str) -> str:
-    """`path` as notebooks resolve it, so that a notebook that is handed on names no machine's folders."""
-    full, root = Path(path).resolve(), in_repository("")
-    return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(full)
+def portable(path: str) -> str:
+    """`path` without the repository's own place, so that a notebook that is handed on names no machine's folders."""
+    root = in_repository("")
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path
 
 
 @contextmanager

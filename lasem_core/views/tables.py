@@ -1,33 +1,45 @@
-"""Tables: the paper's numbers beside ours, as text that a notebook prints and as the README's table."""
+"""Tables: our numbers, the paper's beside them, and how both reach a notebook and the README."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import display
 
-from lasem_core.common.statistics import t_interval
+from lasem_core.common.statistics import NOT_RUN, t_interval
 from lasem_core.runs.artefacts import ARTEFACTS, plan
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import verdicts
-from lasem_core.views.evidence import Evidence, label, run_table
+from lasem_core.views.evidence import Evidence, label, layer_frequency, run_table
 from lasem_core.views.words import (
     BASE_NAMES,
     DATASET_NAMES,
     METHOD_NAMES,
+    METRIC_NAMES,
     NOTHING,
     UNITS,
     method_name,
     plus_minus,
+    run_name,
     spread,
 )
 
 COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "verdict")
+
+
+HEADINGS = METRIC_NAMES | {
+    "dataset": "data", "base": "sharing", "config": "configuration", "claim": "what the paper says", "name": "",
+    "margin": "paired difference", "lr": "learning rate",
+}  # fmt: skip
+BADGES = {"reproduced": "#cce5f6", "not reproduced": "#f9d5b5", "undecided": "#e6e6e6", "not run": "#f4f4f4"}
 
 
 def summary_table(evidence: Evidence) -> pd.DataFrame:
@@ -37,19 +49,61 @@ def summary_table(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for place, runs in evidence.runs.groupby(keys, sort=False):
         own = dict(zip(keys, place, strict=True))
+        named = {"dataset": own.pop("dataset"), "runs": run_name(own.pop("method"), own.pop("label"), own.pop("base"))}
         percent = {name: spread(100 * runs[name]) for name in verdicts.ACCURACIES}
-        rows.append(own | percent | {"forgetting": spread(runs["forgetting_ratio"], 2)})
-    return pd.DataFrame(rows, columns=[*keys, *verdicts.ACCURACIES, "forgetting"])
+        rows.append(named | own | percent | {"forgetting_ratio": spread(runs["forgetting_ratio"], 2)})
+    return pd.DataFrame(rows)
 
 
-def choice_text(evidence: Evidence, top: int = 8) -> str:
-    """One line per data set and base: the most chosen configurations and how often each was chosen."""
-    lines = []
+def coverage(evidence: Evidence) -> pd.DataFrame:
+    """What is recorded of every kind of run, and how long the rest would take."""
+    rows = []
+    for (dataset, method, base), specs in _by_kind(evidence.specs).items():
+        left = _by_kind(evidence.missing).get((dataset, method, base), [])
+        name = run_name(method, "all" if len({spec.config for spec in specs}) == 1 else "configurations", base)
+        row = {"dataset": dataset, "runs": name, "recorded": f"{len(specs) - len(left)} of {len(specs)}"}
+        rows.append(row | {"the rest would take": evidence.duration(left) if left else ""})
+    return pd.DataFrame(rows)
+
+
+def _by_kind(specs: Iterable[RunSpec]) -> dict[tuple[str, str, str], list[RunSpec]]:
+    kinds: dict[tuple[str, str, str], list[RunSpec]] = {}
+    for spec in specs:
+        kinds.setdefault((spec.dataset, spec.method, spec.base), []).append(spec)
+    return kinds
+
+
+def frequency_table(evidence: Evidence) -> pd.DataFrame:
+    """How often LASEM transfers each layer: percent of its final choices, mean over trials."""
+    shares = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
+    rows = [
+        {"dataset": dataset, "base": base}
+        | {f"layer {layer} (%)": spread(100 * runs["transferred"], 0) for layer, runs in here.groupby("layer")}
+        for dataset, base in evidence.panels
+        if len(here := shares[(shares["dataset"] == dataset) & (shares["base"] == base)])
+    ]
+    return pd.DataFrame(rows).fillna("")
+
+
+def choice_table(evidence: Evidence, top: int = 8) -> pd.DataFrame:
+    """The most chosen configurations by data set and base, and how often each was chosen."""
+    rows = []
     for (dataset, base), choices in evidence.choices.groupby(["dataset", "base"], sort=False):
         counts = choices["config"].value_counts().head(top)
         chosen = ", ".join(f"{config} ({count})" for config, count in counts.items())
-        lines.append(f"{dataset} {base}: {chosen} of {len(choices)}")
-    return "\n".join(lines) or NOTHING
+        rows.append({"dataset": dataset, "base": base, "chosen (times)": chosen, "of": len(choices)})
+    return pd.DataFrame(rows)
+
+
+def memory_table(evidence: Evidence) -> pd.DataFrame:
+    """Kilobytes kept after the last task, by run."""
+    names = {"shared_bytes": "shared (KB)", "task_bytes_max": "largest task (KB)", "stored_bytes": "kept (KB)"}
+    rows = [
+        {"dataset": run["dataset"], "runs": run_name(run["method"], run["label"], run["base"])}
+        | {heading: round(run[name] / 1024, 1) for name, heading in names.items()}
+        for run in evidence.runs.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def memory_ratios(evidence: Evidence) -> str:
@@ -58,7 +112,7 @@ def memory_ratios(evidence: Evidence) -> str:
     if not {"lasem", "static"} <= set(kept):
         return NOTHING
     ratios = (kept["lasem"] / kept["static"]).dropna()
-    return "\n".join(f"{BASE_NAMES[base]}: {spread(ratio, 2)}" for base, ratio in ratios.items())
+    return ", ".join(f"{BASE_NAMES[base]} {ratio:.2f}" for base, ratio in ratios.items())
 
 
 def rollback_pairs(evidence: Evidence) -> pd.DataFrame:
@@ -90,13 +144,14 @@ def _source(artefact: str) -> str:
 
 
 def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[str, object]:
-    runs = verdicts.counts(evidence.runs)
+    runs = verdicts.counts(evidence.judged.runs)
     base = target.base if isinstance(target.base, str) else "none"
     here = runs[(runs["dataset"] == target.dataset) & (runs["base"] == base) & (runs["method"] == target.method)]
     if isinstance(target.config, str):
         here = here[here["label"] == target.config]
     if evidence.artefact == "appendix_e" and target.method == "lasem":
         here = here[here["groups"] != ""]
+    here = verdicts.longest(here)
     values = _measure(here, runs, target, accuracy)
     mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
     return {
@@ -120,26 +175,57 @@ def _measure(here: pd.DataFrame, runs: pd.DataFrame, target: tuple, accuracy: st
         return 100 * here[accuracy].dropna().to_numpy()
     if target.metric == "forgetting_ratio":
         return here["forgetting_ratio"].dropna().to_numpy()
-    lasem = runs[(runs["dataset"] == target.dataset) & (runs["base"] == target.base) & (runs["method"] == "lasem")]
+    same = runs[runs["profile"].isin(here["profile"])]
+    lasem = same[(same["dataset"] == target.dataset) & (same["base"] == target.base) & (same["method"] == "lasem")]
     ratio = here.set_index("seed")["train_seconds"] / lasem.set_index("seed")["train_seconds"]
     return ratio.dropna().to_numpy()
 
 
-def as_text(table: pd.DataFrame, digits: int = 1) -> str:
-    """A table as aligned text; comparison columns are merged into `paper` and `ours`."""
-    if table.empty:
-        return NOTHING
+def show(table: pd.DataFrame) -> None:
+    """Show a table for reading: as HTML, verdicts in colour, and as text where there is no browser."""
+    shown = readable(table)
+    if shown.empty:
+        return print(NOTHING)
+    html = shown.map(lambda cell: escape(str(cell)))
+    if "verdict" in html:
+        html["verdict"] = html["verdict"].map(_badge)
+    page = html.to_html(index=False, escape=False, border=0)
+    display({"text/html": page, "text/plain": shown.to_string(index=False)}, raw=True)
+
+
+def _badge(word: str) -> str:
+    colour = BADGES.get(word.removesuffix(", on a stand-in"), "#e6e6e6")
+    return f'<span style="background: {colour}; color: #222; padding: 0 0.4em; border-radius: 0.3em">{word}</span>'
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Full names in place of the code's; value, interval and unit in one cell."""
     shown = table.copy()
     if {"paper", "paper_ci"} <= set(table):
         shown["paper"] = [_published(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
-        shown["ours"] = [
-            plus_minus(row.ours, row.ours_ci, digits + ("%" not in row.unit), row.n) for row in table.itertuples()
-        ]
-        shown = shown[["name", "unit", "paper", "ours", "verdict"]]
+        shown["ours"] = [plus_minus(r.ours, r.ours_ci, 1 + ("%" not in r.unit), r.n) for r in table.itertuples()]
+        shown = shown[["name", "unit", "paper", "ours", "profile", "verdict"]]
     if {"margin", "margin_ci"} <= set(table):
-        shown["margin"] = [plus_minus(row.margin, row.margin_ci, 3, row.n, "+") for row in table.itertuples()]
-        shown = shown[["claim", "dataset", "margin", "verdict"]]
-    return shown.to_string(index=False, max_colwidth=60)
+        shown["margin"] = [_margin(row) for row in table.itertuples()]
+        shown = _without_idle(shown[["claim", "dataset", "margin", "profile", "verdict"]])
+    for column, names in {"dataset": DATASET_NAMES, "base": BASE_NAMES, "method": METHOD_NAMES}.items():
+        if column in shown:
+            shown[column] = [names.get(value, value) for value in shown[column]]
+    return shown.rename(columns=HEADINGS)
+
+
+def _without_idle(claims: pd.DataFrame) -> pd.DataFrame:
+    """Claims that no run tells about are counted in one row."""
+    idle = claims["verdict"] == NOT_RUN
+    words = f"{idle.sum()} claims on {', '.join(DATASET_NAMES[name] for name in claims[idle]['dataset'].unique())}"
+    row = {"claim": words, "dataset": "", "margin": "-", "profile": "", "verdict": NOT_RUN}
+    return pd.concat([claims[~idle], pd.DataFrame([row] * bool(idle.any()), columns=claims.columns)])
+
+
+def _margin(row: Any) -> str:
+    """Points of accuracy and of shares of layers, seconds, or a difference of ratios."""
+    scale, digits, unit = {"ratio": (1, 2, ""), "seconds": (1, 0, " s")}.get(row.unit, (100, 1, " points"))
+    return plus_minus(scale * row.margin, scale * row.margin_ci, digits, row.n, "+", unit)
 
 
 def _published(value: float, half: float) -> str:
@@ -148,14 +234,7 @@ def _published(value: float, half: float) -> str:
     return plus_minus(value, half, digits)
 
 
-README_COLUMNS = {
-    "method": "",
-    "peak_at_best_valid": "peak at best validation",
-    "peak_test": "peak test",
-    "final_accuracy": "final",
-    "forgetting_ratio": "forgetting",
-    "paper": "paper (2000 epochs)",
-}
+README_COLUMNS = ("", *METRIC_NAMES.values(), "paper (2000 epochs)")
 
 
 def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "quick") -> str:
@@ -168,7 +247,7 @@ def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "qui
     stored = store.records(dataset=dataset, profile=profile, preset="paper", method=["lasem", "static"])
     records = sorted(stored, key=lambda record: not record.stale)
     planned, exact = (_planned(dataset, profile, settings) for settings in ({}, {"em.prune": "off"}))
-    lines = ["| " + " | ".join(README_COLUMNS.values()) + " |", "|---" * len(README_COLUMNS) + "|"]
+    lines = ["| " + " | ".join(README_COLUMNS) + " |", "|---" * len(README_COLUMNS) + "|"]
     for base, name in product(("hps", "tf", "df-cnn"), ("lasem", "all")):
         here = _trials(records, planned[base, name])
         instead = [] if here else _trials(records, exact[base, name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,11 +25,22 @@ DATASET_NAMES = {
 METHOD_NAMES = {
     "lasem": "LASEM",
     "static": "transfer at all layers",
+    "fixed-posterior": "fixed posterior",
     "brute-force": "brute force",
     "darts": "DARTS",
     "progressive": "ProgNN",
     "den": "DEN",
     "apd": "APD-Net",
+    "ewc": "EWC",
+    "single-task": "single-task networks",
+    "joint": "joint training",
+    "fine-tune": "fine-tuning",
+}
+METRIC_NAMES = {
+    "peak_at_best_valid": "peak at best validation",
+    "peak_test": "peak test",
+    "final_accuracy": "final",
+    "forgetting_ratio": "forgetting",
 }
 UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
 NOTHING = "no records, nothing to show"
@@ -37,7 +48,8 @@ NOTHING = "no records, nothing to show"
 
 def title(dataset: Hashable, base: Hashable = "") -> str:
     """A panel's title from the names used in data."""
-    words = [DATASET_NAMES.get(str(dataset), str(dataset)), BASE_NAMES.get(str(base), str(base))]
+    names = BASE_NAMES | METRIC_NAMES
+    words = [DATASET_NAMES.get(str(dataset), str(dataset)), names.get(str(base), str(base))]
     return " · ".join(word for word in words if word)
 
 
@@ -47,9 +59,19 @@ def method_name(method: str, base: str) -> str:
     return name if base == "none" else f"{name} {BASE_NAMES[base]}"
 
 
+def run_name(method: str, label: str, base: str) -> str:
+    """`LASEM HPS`, `transfer at all layers HPS`, `static top 2 HPS`; label as `evidence.label` gives it."""
+    return method_name(f"static {label}" if method == "static" and label != "all" else method, base)
+
+
 def data_and_profile(spec: RunSpec) -> str:
     """`CIFAR-100 (quick)`."""
     return f"{DATASET_NAMES[spec.dataset]} ({spec.profile})"
+
+
+def joined(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def plus_minus(mean: float, half: float, digits: int = 1, n: int | None = None, sign: str = "", unit: str = "") -> str:

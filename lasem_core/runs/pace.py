@@ -1,0 +1,37 @@
+"""How long missing runs would take at the pace of the recorded ones: a guess at no cost.
+
+Unlike `bench.estimate` nothing is timed here, and records were made on other machines, some of them busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lasem_core.runs.store import RunStore
+from lasem_core.spec.run_spec import RunSpec
+
+KIND = ["dataset", "method", "base", "em.prune"]
+
+Pace = Mapping[tuple[str, ...], float]  # seconds of one epoch of one task, by kind of run
+
+
+def pace_of(store: RunStore) -> Pace:
+    """The median over the stored runs of every kind."""
+    table = store.summaries()
+    if table.empty:
+        return {}
+    epochs = table["n_tasks"].astype(float) * table["epochs"].astype(float).clip(lower=1)
+    seconds = table["train_seconds"].astype(float) / epochs
+    return seconds.groupby([table[name] for name in KIND]).median().dropna().to_dict()
+
+
+def expected(specs: Iterable[RunSpec], pace: Pace) -> tuple[float, int]:
+    """Seconds that `specs` would take one after the other, and how many of them no stored run tells about."""
+    seconds = [_seconds(spec, pace) for spec in specs]
+    known = [value for value in seconds if value is not None]
+    return sum(known), len(seconds) - len(known)
+
+
+def _seconds(spec: RunSpec, pace: Pace) -> float | None:
+    per_epoch = pace.get((spec.dataset, spec.method, spec.base, spec.em.prune))
+    return per_epoch and per_epoch * spec.stream.n_tasks * spec.schedule.epochs
