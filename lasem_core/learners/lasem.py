@@ -46,4 +46,5 @@ class Lasem(ConfiguredLearner):
 
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
-        self.counts, self.profiles = state["counts"], state["profiles"]
+        for name in ("counts", "profiles"):  # older models have none, and predict without
+            setattr(self, name, state.get(name, getattr(self, name)))
