@@ -22,15 +22,16 @@ UNAVAILABLE = "office-home"  # its images may not be handed on
 
 def headline(evidence: Evidence) -> None:
     """Show the finding in one sentence, and what is missing."""
-    _say(f"**{sentence(evidence)}** {missing(evidence)}")
+    say(f"**{sentence(evidence)}** {missing(evidence)}")
 
 
 def conclusion(evidence: Evidence) -> None:
     """Show what the paper says, what was found, how sure that is, and what would change it."""
-    _say(paragraph(evidence))
+    say(paragraph(evidence))
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Show a paragraph: as Markdown, and as text where there is no browser."""
     display({"text/markdown": text, "text/plain": text}, raw=True)
 
 

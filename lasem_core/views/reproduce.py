@@ -30,7 +30,7 @@ from lasem_core.views.parameters import Options, in_repository, literals, open_s
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
-DRAWN_FROM = {"explorer": "figure3"}  # notebooks that show the whole store, and what has to be in it
+DRAWN_FROM = dict.fromkeys(("explorer", "reproduction"), "figure3")  # they show the whole store; this has to be in it
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 AT_ONCE = 2
 

@@ -189,7 +189,8 @@ def show(table: pd.DataFrame) -> None:
     html = shown.map(lambda cell: escape(str(cell)))
     if "verdict" in html:
         html["verdict"] = html["verdict"].map(_badge)
-    page = html.to_html(index=False, escape=False, border=0)
+    page = html.to_html(index=False, escape=False, border=0, justify="left")
+    page = page.replace("<td>", '<td style="text-align: left">')  # JupyterLab's style is for numbers
     display({"text/html": page, "text/plain": shown.to_string(index=False)}, raw=True)
 
 

@@ -1,0 +1,113 @@
+"""Does the paper reproduce? Every claim in one table, the headline's three measures, and what is left to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lasem_core.common.statistics import UNDECIDED
+from lasem_core.runs.artefacts import EVIDENCE, plan
+from lasem_core.runs.find import find, key_of
+from lasem_core.runs.pace import expected, pace_of
+from lasem_core.runs.progress import spell
+from lasem_core.runs.record import RunRecord
+from lasem_core.spec.command_line import unusual
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import claims, verdicts
+from lasem_core.views.evidence import label, run_table
+from lasem_core.views.findings import by
+from lasem_core.views.gather import gather
+from lasem_core.views.parameters import Options, open_store
+from lasem_core.views.words import BASE_NAMES, METRIC_NAMES, joined, method_name, spread
+
+# where the paper says it; artefacts that repeat another one's claims are left out
+PLACES = {
+    "figure1": "Figure 1, Sec. 2",
+    "figure3": "Figure 3, Sec. 4.2",
+    "figure4": "Figures 4 and 8, Sec. 4.4",
+    "figure5": "Figure 5, Sec. 4.3",
+    "table1": "Table 1, Sec. 4.5",
+    "table3": "Table 3, Appendix C",
+    "appendix_e": "Appendix E",
+    "larger_images": "Figure 3, Sec. 4.2",
+}
+WORDS = (verdicts.REPRODUCED, verdicts.NOT_REPRODUCED, UNDECIDED)
+
+
+def ledger(options: Options) -> pd.DataFrame:
+    """Every claim of the paper on every data set where it is made, judged by what is recorded, in the paper's order."""
+    parts = [claims.verdicts(gather(name, options)).assign(place=place) for name, place in PLACES.items()]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["claim", "dataset"], ignore_index=True)
+
+
+def tally(table: pd.DataFrame) -> str:
+    """`Of 60 claims, 3 reproduced, ...` in one sentence."""
+    words = table["verdict"].str.removesuffix(", on a stand-in").value_counts()
+    counted = joined([f"{words.get(word, 0)} {word}" for word in WORDS])
+    return (
+        f"The paper's text and figures make {len(table)} comparisons that a run can decide (claim x data set). "
+        f"Here: {counted}; {int((table['n'] == 0).sum())} not run."
+    )
+
+
+def decided(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per claim that some run tells about, decided ones first: where, what we found, how many trials."""
+    tried = table[table["n"] > 0].copy()
+    tried["is_open"] = tried["verdict"].str.startswith(UNDECIDED)
+    tried = tried.sort_values("is_open", kind="stable")
+    found = [row.found.format(by=by(row.margin, row.margin_ci, row.unit)) for row in tried.itertuples()]
+    shown = tried[["statement", "place", "dataset"]].rename(columns={"statement": "the paper says", "place": "where"})
+    return shown.assign(found=found, trials=tried["n"], profile=tried["profile"], verdict=tried["verdict"])
+
+
+def headline(options: Options) -> pd.DataFrame:
+    """Our three candidates for 'peak per-task accuracy' beside the paper's number, for HPS on CIFAR-100: transfer at
+    all layers, LASEM, and the runs that differ from them in a few switches."""
+    specs = [*_evidence(), *plan(["figure3"], "quick", None, "cifar100", settings={"em.prune": "off"})]
+    wanted = [spec for spec in specs if (spec.base, spec.profile) == ("hps", "quick") and _changes(spec) is not None]
+    kinds: dict[str, list[RunRecord]] = {}
+    for record in find(dict.fromkeys(wanted), open_store(options.store), anywhere=True):
+        name = method_name(record.spec.method, record.spec.base)
+        kinds.setdefault(", ".join([name, *_changes(record.spec)]), []).append(record)
+    return pd.DataFrame([_measures(kind, here) for kind, here in kinds.items()])
+
+
+def _changes(spec: RunSpec) -> list[str] | None:
+    """Switches that differ from the preset's; None for another method, configuration or schedule."""
+    settings = {name: value for name, value in unusual(spec).items() if name not in ("config", "seed")}
+    shown = spec.method == "lasem" or (spec.method == "static" and label(spec) == "all")
+    if not shown or {"stream.n_tasks", "schedule.epochs"} & set(settings):
+        return None
+    preset = [f"preset {spec.preset}"] if spec.preset != "paper" else []
+    return preset + [f"{name} = {value:.3g}" if isinstance(value, float) else f"{name} = {value}"
+                     for name, value in settings.items()]  # fmt: skip
+
+
+def _measures(kind: str, records: Sequence[RunRecord]) -> dict[str, object]:
+    runs, spec = run_table(records), records[0].spec
+    value, _ = verdicts.published("cifar100", "hps", spec.method)
+    measured = {name: spread(100 * runs[name]) for name in verdicts.ACCURACIES}
+    forgetting = {METRIC_NAMES["forgetting_ratio"]: spread(runs["forgetting_ratio"], 2)}
+    return {"runs": kind} | measured | forgetting | {"paper": f"{value:.1f}"}
+
+
+def remaining(options: Options) -> pd.DataFrame:
+    """What `lasem sweep evidence` has still to run, by profile and kind, and how long at the recorded pace."""
+    store, kinds = open_store(options.store), {}
+    for spec in _evidence():
+        name = f"static {BASE_NAMES[spec.base]}" if spec.method == "static" else method_name(spec.method, spec.base)
+        kinds.setdefault((spec.dataset, spec.profile, name), []).append(spec)
+    pace, rows = pace_of(store), []
+    for (dataset, profile, name), planned in kinds.items():
+        done = {key_of(record.spec) for record in find(planned, store, anywhere=True)}
+        left = [spec for spec in planned if key_of(spec) not in done]
+        seconds, unknown = expected(left, pace)
+        time = "unknown" if unknown == len(left) else spell(seconds)
+        counted = {"recorded": f"{len(planned) - len(left)} of {len(planned)}", "the rest": time if left else ""}
+        rows.append({"dataset": dataset, "profile": profile, "runs": name} | counted)
+    return pd.DataFrame(rows)
+
+
+def _evidence() -> list[RunSpec]:
+    return plan([EVIDENCE], "quick")
