@@ -240,7 +240,7 @@ def test_an_empty_path_is_not_the_working_directory(capsys, tmp_path, monkeypatc
     "words",
     [
         "train --set schedule.epochs=1 --store", "data show digits --out", "sweep figure4 --store",
-        "reproduce figure2 --out", "reproduce figure4 --out o --store",
+        "reproduce figure2 --out", "reproduce figure4 --profile smoke --out o --store",
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_written(capsys, tmp_path, monkeypatch, words, place):

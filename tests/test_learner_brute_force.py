@@ -50,10 +50,11 @@ def test_candidates_of_a_later_task_share_their_starting_point():
     fit = Visit(context, VisitLog())
     before = [None if g is None else {k: t.clone() for k, t in g.items()} for g in learner.shared]
     learner.begin_task(context)
+    start = learner.open.start
     learner.train_task(fit)
     for config in (TransferConfig.parse("110", 3), TransferConfig.parse("none", 3)):
         alone = Candidate(env, config)
-        alone.load_state_dict(learner.start | {"shared": [dict(g) if g else None for g in before]})
+        alone.load_state_dict(start | {"shared": [dict(g) if g else None for g in before]})
         alone.shared = [None if g is None else {k: t.clone() for k, t in g.items()} for g in before]
         alone.begin_task(context)
         assert fit(alone, VisitLog()).best_valid == learner.scores[1][str(config)]

@@ -42,7 +42,7 @@ def test_one_hot_mixtures_are_the_static_networks(base):
 def test_ties_are_task_specific_and_alphas_start_at_zero():
     learner, _ = opened()
     assert str(learner.open.in_use) == "000"
-    assert torch.equal(learner.mixture().detach(), torch.full((3, 2), 0.5, dtype=torch.float64))
+    assert torch.equal(learner.open.mixture().detach(), torch.full((3, 2), 0.5, dtype=torch.float64))
     assert learner.end_epoch().config == "000"
 
 
@@ -52,25 +52,25 @@ def test_first_order_is_the_gradient_at_today_s_weights():
     with torch.no_grad():
         losses = []
         for sign in (step, -step):
-            learner.alphas[1, 1] += sign
-            losses.append(learner.loss(batch, learner.mixture(), "alphas").item())
-            learner.alphas[1, 1] -= sign
-    gradient = learner._alpha_gradient(batch)
+            learner.open.alphas[1, 1] += sign
+            losses.append(learner.open.loss(batch, learner.open.mixture(), "alphas").item())
+            learner.open.alphas[1, 1] -= sign
+    gradient = learner.open._alpha_gradient(batch)
     assert gradient[1, 1].item() == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-5)
 
 
 def test_the_halves_are_disjoint_and_complete():
     learner, _ = opened()
-    weights, held_out = learner._halves(21)
-    assert sorted(torch.cat([weights, held_out]).tolist()) == list(range(21))
-    assert torch.equal(learner.train_index(21), weights)
+    weights, held_out = learner.open.halves()
+    assert sorted(torch.cat([weights, held_out]).tolist()) == list(range(20))
+    assert torch.equal(learner.train_index(20), weights)
 
 
 def test_the_cosine_starts_at_its_rate_and_ends_near_zero():
     learner, batch = opened(epochs=4)
-    assert learner.weight_lr(batch) == learner.spec.darts.weight_lr
-    learner.steps = 4  # ten images, batches of eight: one step an epoch
-    assert learner.weight_lr(batch) == pytest.approx(0, abs=1e-12)
+    assert learner.open.weight_lr(batch) == learner.spec.darts.weight_lr
+    learner.open.steps = 4  # ten images, batches of eight: one step an epoch
+    assert learner.open.weight_lr(batch) == pytest.approx(0, abs=1e-12)
 
 
 def test_mixture_weights_are_reported_like_a_posterior():
@@ -94,12 +94,12 @@ def test_the_held_out_half_is_shuffled_once_a_pass(monkeypatch):
     small, shuffled, permute = Batch(batch.images[:5], batch.labels[:5], 0.01, (0, 0, 0)), [], keyed_random.permutation
     monkeypatch.setattr(keyed_random, "permutation", lambda key, n, *at: (shuffled.append(n), permute(key, n, *at))[1])
     seen = []
-    for learner.steps in range(4):
-        seen.append(learner._held_out_batch(small).images)
-        learner.weight_lr(small)
+    for learner.open.steps in range(4):
+        seen.append(learner.open._held_out_batch(small).images)
+        learner.open.weight_lr(small)
     assert shuffled == [20, 10, 20, 10]  # the halves, then the order, in each of two passes
     split = learner.open.context.task.train
-    everything = split.images[learner._halves(20)[1]].flatten(1).sum(1).sort()[0]
+    everything = split.images[learner.open.halves()[1]].flatten(1).sum(1).sort()[0]
     for one, two in (seen[:2], seen[2:]):
         torch.testing.assert_close(torch.cat([one, two]).flatten(1).sum(1).sort()[0], everything)
     assert not torch.equal(seen[0], seen[2])

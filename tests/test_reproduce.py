@@ -50,7 +50,7 @@ def notebooks(tmp_path, monkeypatch):
 
 def test_all_notebooks_come_in_reading_order():
     names = reproduce.notebooks_of(["all"])
-    assert names[0] == "quickstart"
+    assert names[:2] == ["reproduction", "quickstart"]
     assert names.index("figure1") < names.index("figure2") < names.index("table1") < names.index("planted")
 
 
@@ -59,7 +59,7 @@ def test_an_artefact_without_a_notebook_is_shown_in_another():
 
 
 def test_unknown_artefact_is_one_line():
-    with pytest.raises(LasemError, match="unknown artefact 'figure9'; choose from: all, quickstart"):
+    with pytest.raises(LasemError, match="unknown artefact 'figure9'; choose from: all, reproduction, quickstart"):
         reproduce.notebooks_of(["figure9"])
 
 

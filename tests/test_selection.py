@@ -75,7 +75,7 @@ def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
 
 def test_points_are_printed_with_sign_and_interval():
     row = in_points(regret_table(TRIALS)).set_index("preset").loc["released"]
-    assert row["regret"] == "-20.0"
+    assert row["regret (points)"] == "-20.0 (n=1)"
     assert row["LASEM (%)"] == 90.0
 
 

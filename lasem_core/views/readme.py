@@ -8,12 +8,15 @@ from pathlib import Path
 
 from lasem_core.bench import tables as bench_tables
 from lasem_core.runs.store import RunStore
+from lasem_core.views.parameters import Options
+from lasem_core.views.reproduction import ledger, tally
 from lasem_core.views.tables import readme_table
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "outputs/bench"
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "results": ("README.md", lambda: readme_table(RunStore(ROOT / "outputs/runs"))),
+    "claims": ("README.md", lambda: tally(ledger(Options(store=str(ROOT / "outputs/runs"))))),
     "cost": ("README.md", lambda: bench_tables.cost_sentence(BENCH)),
     "steps": ("docs/speed.md", lambda: bench_tables.steps_table(BENCH)),
     "parts": ("docs/speed.md", lambda: bench_tables.parts_table(BENCH)),

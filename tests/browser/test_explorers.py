@@ -213,7 +213,7 @@ def test_nbconvert(folder, page, shots):
 
 def test_report(folder, page, shots):
     shutil.copy(folder / "executed.ipynb", folder / "another.ipynb")
-    write_report([folder / "executed.ipynb", folder / "another.ipynb"], folder / "report.html")
+    write_report({name: folder / f"{name}.ipynb" for name in ("executed", "another")}, folder / "report.html")
     _offline(page, folder / "report.html")
     explores(page.locator(".lasem-explorer").last, page)
     page.screenshot(path=shots / "report.png")
