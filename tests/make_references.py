@@ -14,7 +14,7 @@ import nbformat
 
 PAGE = '<div class="lasem-explorer">'
 ROOT = Path(__file__).parents[1]
-os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPLBACKEND": "agg"}
+os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
 
 
 def main(names: list[str]) -> int:

@@ -101,11 +101,14 @@ def test_histories_are_those_of_the_record_to_a_byte(recorded):
 def test_posteriors_are_those_of_the_record_to_a_byte(recorded):
     records, text = recorded
     header, shares = unpack(text)
-    for run in [run for run in header["runs"] if "at" in run and run["steps"] and len(run["names"]) < 17][::9]:
+    for run in [
+        run for run in header["runs"] if "at" in run and run["steps"] and len(run["names"]) < 17 and run["depth"] < 9
+    ][::9]:
         for task, (_, _, steps, epochs, _) in enumerate(parts(run, shares), start=1):
             names, posterior = recorded_posterior(records[run["id"]], task)
-            columns = [names.index(name) for name in run["names"]]
-            assert np.abs(steps - posterior[np.array(run["steps"]) - 1][:, columns]).max() <= HALF
+            absent = np.zeros(len(posterior))  # brute force: a task lists only the configuration that it trained
+            columns = [posterior[:, names.index(name)] if name in names else absent for name in run["names"]]
+            assert np.abs(steps - np.stack(columns, 1)[np.array(run["steps"]) - 1]).max() <= HALF
             assert epochs.sum(1).max() < 1.05
 
 

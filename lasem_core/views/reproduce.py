@@ -218,8 +218,10 @@ def portable(path: str) -> str:
 
 @contextmanager
 def _environment(data: str) -> Iterator[None]:
-    """Kernels draw no progress bars, read no debugger hints and find the data without naming their folder."""
-    wanted = {"LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | ({"LASEM_DATA": data} if data else {})
+    """Kernels draw no progress bars, read no debugger hints and find the data without naming their folder; one thread
+    each, since several run at a time and threads that wait for each other cost more than they bring."""
+    wanted = {"LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "1"}
+    wanted |= {"LASEM_DATA": data} if data else {}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
