@@ -5,6 +5,7 @@ import torch
 from small_stream import Memory, Stopped, environment, results, run, same, spec_of, stream
 
 from lasem_core.common.errors import LasemError
+from lasem_core.data.stream import Batch
 from lasem_core.em import em_step
 from lasem_core.learners import pruning
 from lasem_core.runs.run import make_learner
@@ -47,24 +48,22 @@ def test_tempering_starts_flat_and_ends_exact(monkeypatch):
 
 def test_a_tempered_posterior_is_that_of_the_likelihood_to_the_power_beta():
     learner, _ = trained(0)
-    batch = next(iter(batches_of(learner)))
+    batch = batch_of(learner)
     exact = learner.open.search.exact_posterior(batch)
     learner.open.search.beta = 0.3
     powered = exact**0.3 / (exact**0.3).sum()
     torch.testing.assert_close(learner.open.search.exact_posterior(batch), powered)
 
 
-def batches_of(learner):
-    from lasem_core.data.stream import Batch
-
+def batch_of(learner):
     images, labels = learner.open.context.task.train.batch(torch.arange(8))
-    yield Batch(images, labels, 0.01, (0, 0, 0))
+    return Batch(images, labels, 0.01, (0, 0, 0))
 
 
 def test_held_out_evidence_comes_from_validation_images_alone():
     """The posterior does not change with the mini-batch's labels, and does with those of the validation images."""
     learner, _ = trained(0, evidence="held-out")
-    batch = next(batches_of(learner))
+    batch = batch_of(learner)
     before = learner.open.search.exact_posterior(batch)
     batch.labels.copy_(batch.labels.flip(0))
     assert torch.equal(learner.open.search.exact_posterior(batch), before)
@@ -75,7 +74,7 @@ def test_held_out_evidence_comes_from_validation_images_alone():
 
 def test_a_step_on_held_out_evidence_uses_that_posterior_and_learns_from_the_mini_batch():
     learner, _ = trained(0, evidence="held-out")
-    batch = next(batches_of(learner))
+    batch = batch_of(learner)
     expected = learner.open.search.exact_posterior(batch)
     learner.train_step(batch)
     torch.testing.assert_close(learner.open.trace.kept[-1], expected)

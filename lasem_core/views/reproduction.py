@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from lasem_core.common.statistics import UNDECIDED
 from lasem_core.runs.artefacts import EVIDENCE, plan
-from lasem_core.runs.find import find, key_of
-from lasem_core.runs.pace import expected, pace_of
+from lasem_core.runs.find import find, without
+from lasem_core.runs.pace import Pace, expected, pace_of
 from lasem_core.runs.progress import spell
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.command_line import unusual
@@ -94,19 +94,26 @@ def _measures(kind: str, records: Sequence[RunRecord]) -> dict[str, object]:
 
 def remaining(options: Options) -> pd.DataFrame:
     """What `lasem sweep evidence` has still to run, by profile and kind, and how long at the recorded pace."""
-    store, kinds = open_store(options.store), {}
-    for spec in _evidence():
+    store, specs = open_store(options.store), _evidence()
+    missing, pace = _by_kind(without(specs, find(specs, store, anywhere=True))), pace_of(store)
+    rows = [_rest(kind, len(planned), missing.get(kind, []), pace) for kind, planned in _by_kind(specs).items()]
+    return pd.DataFrame(rows)
+
+
+def _by_kind(specs: Iterable[RunSpec]) -> dict[tuple[str, str, str], list[RunSpec]]:
+    """By data set, profile and name."""
+    kinds: dict[tuple[str, str, str], list[RunSpec]] = {}
+    for spec in specs:
         name = f"static {BASE_NAMES[spec.base]}" if spec.method == "static" else method_name(spec.method, spec.base)
         kinds.setdefault((spec.dataset, spec.profile, name), []).append(spec)
-    pace, rows = pace_of(store), []
-    for (dataset, profile, name), planned in kinds.items():
-        done = {key_of(record.spec) for record in find(planned, store, anywhere=True)}
-        left = [spec for spec in planned if key_of(spec) not in done]
-        seconds, unknown = expected(left, pace)
-        time = "unknown" if unknown == len(left) else spell(seconds)
-        counted = {"recorded": f"{len(planned) - len(left)} of {len(planned)}", "the rest": time if left else ""}
-        rows.append({"dataset": dataset, "profile": profile, "runs": name} | counted)
-    return pd.DataFrame(rows)
+    return kinds
+
+
+def _rest(kind: tuple[str, str, str], n: int, left: Sequence[RunSpec], pace: Pace) -> dict[str, str]:
+    seconds, unknown = expected(left, pace)
+    time = "unknown" if unknown == len(left) else spell(seconds)
+    own = dict(zip(("dataset", "profile", "runs"), kind, strict=True))
+    return own | {"recorded": f"{n - len(left)} of {n}", "the rest": time if left else ""}
 
 
 def _evidence() -> list[RunSpec]:
