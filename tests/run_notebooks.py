@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lasem_core.runs.store import RunStore
+
 ROOT = Path(__file__).parents[1]
 LASEM = Path(sys.executable).with_name("lasem")
 COMMON = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--nbval", "--nbval-current-env",
@@ -46,7 +48,7 @@ def compared(paths: list[Path], outputs: str = RECORDED) -> int:
     return _nbval(outputs, *map(str, paths))
 
 
-def committed_records(outputs: Path) -> None:
+def committed_records(outputs: Path) -> RunStore:
     """A store of the records in git and no others: somebody's own runs do not belong to the evidence."""
     shutil.rmtree(outputs, ignore_errors=True)
     names = subprocess.run(["git", "ls-files", "outputs/runs"], cwd=ROOT, capture_output=True, text=True).stdout
@@ -54,6 +56,7 @@ def committed_records(outputs: Path) -> None:
         link = outputs / Path(name).relative_to("outputs")
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(ROOT / name)
+    return RunStore(outputs / "runs")
 
 
 def figures(made: Path = ROOT / RECORDED / "figures", kept: Path = ROOT / "outputs" / "figures") -> int:

@@ -4,14 +4,14 @@ import base64
 import json
 import re
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from run_notebooks import committed_records
 from sample_records import record
 
-from lasem_core import RunSpec, RunStore, em
+from lasem_core import RunSpec, em
 from lasem_core.common.errors import LasemError
 from lasem_core.common.statistics import t_interval
 from lasem_core.learners.priors import PRIORS
@@ -27,14 +27,13 @@ from lasem_core.views.reproduce import NOTEBOOKS
 from lasem_core.views.widgets import Explorer
 from lasem_core.views.widgets.bundle import EPOCHS, NAMES, RULES, pack
 
-STORE = Path(__file__).parents[1] / "outputs" / "runs"
 HALF = 0.5 / 255 + 1e-9  # what rounding to a byte may cost
 
 
 @pytest.fixture(scope="module")
-def recorded():
-    """Every committed record, and what the page makes of them."""
-    records = list(RunStore(STORE).records())
+def recorded(tmp_path_factory):
+    """Every committed record, and what the page makes of them; not what `make reproduce` has trained beside them."""
+    records = list(committed_records(tmp_path_factory.mktemp("committed")).records())
     return {r.run_id: r for r in records}, pack(records)[0]
 
 

@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from run_notebooks import committed_records
 
-from lasem_core import RunStore
 from lasem_core.views.widgets import Explorer
 
-STORE = Path(__file__).parents[2] / "outputs" / "runs"
 LATENCY = Path(__file__).with_name("latency.js")
 DARK = """
 :root { --jp-content-font-color1: #fff; --jp-content-font-color2: rgba(255, 255, 255, .7); --jp-layout-color1: #111;
@@ -20,8 +19,9 @@ body { background: #111; color-scheme: dark }
 
 
 @pytest.fixture(scope="module")
-def records():
-    return {record.run_id: record for record in RunStore(STORE).records()}
+def records(tmp_path_factory):
+    store = committed_records(tmp_path_factory.mktemp("committed"))
+    return {record.run_id: record for record in store.records()}
 
 
 @pytest.fixture(scope="module")
