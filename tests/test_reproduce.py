@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_records import record
 
 from lasem_core.common.errors import LasemError
+from lasem_core.common.repository import in_repository
 from lasem_core.data import fingerprint
 from lasem_core.runs import generation as version
 from lasem_core.runs.find import find
@@ -18,7 +19,7 @@ from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import gather, reproduce
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.examples import CLASSES, PER_CLASS, example_folder
-from lasem_core.views.parameters import Options, check_spec, in_repository, parameters
+from lasem_core.views.parameters import Options, check_spec, parameters
 from lasem_core.views.report import write_report
 
 # nbclient leaves its event loop and sockets to the garbage collector

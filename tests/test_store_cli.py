@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lasem_core.cli import main
 from lasem_core.cli.runs import runs
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.record import ROW
@@ -74,3 +75,16 @@ def test_check(folder):
 def test_where_needs_a_value(folder):
     with pytest.raises(LasemError, match="KEY=VALUE"):
         call(folder, "--where", "seed")
+
+
+@pytest.mark.parametrize("command", ["runs", "sweep figure2", "train --set schedule.epochs=1 --set stream.n_tasks=1"])
+def test_the_store_is_the_repositorys_wherever_the_command_is_given(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.setenv("LASEM_OUTPUTS", str(tmp_path / "elsewhere"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    assert stop.value.code in (0, None)
+    assert list((tmp_path / "work").iterdir()) == []
+    if command.startswith("train"):
+        assert len(list((tmp_path / "elsewhere" / "runs").glob("*/record.json"))) == 1

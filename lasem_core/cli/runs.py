@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from lasem_core.cli.words import StoreFolder, key_values
+from lasem_core.cli.words import StoreFolder, key_values, store_of
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.progress import spell
 from lasem_core.runs.record import ROW, RunRecord, plain
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.command_line import command_line
 
-DEFAULT_STORE = Path("outputs/runs")
 COLUMNS = ("run_id", "dataset", "method", "base", "config", "preset", "profile", "seed")
 PERCENT = {"peak_at_best_valid": "peak %", "final_accuracy": "final %"}
 
@@ -28,15 +27,16 @@ def runs(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Verify every file of every record.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    store: StoreFolder = DEFAULT_STORE,
+    store: StoreFolder = None,
 ) -> None:
     """List the recorded runs, show one, or verify them all."""
+    stored = store_of(store)
     if check:
-        raise typer.Exit(_check(RunStore(store), as_json))
+        raise typer.Exit(_check(stored, as_json))
     if run_id is not None:
-        _show(_find(RunStore(store), run_id), as_json)
+        _show(_find(stored, run_id), as_json)
     else:
-        _list(RunStore(store).summaries(**key_values("--where", where, "dataset=cifar100")), as_json, store)
+        _list(stored.summaries(**key_values("--where", where, "dataset=cifar100")), as_json, stored.root)
 
 
 def _check(store: RunStore, as_json: bool) -> int:

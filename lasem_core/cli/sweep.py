@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lasem_core.cli.runs import DEFAULT_STORE
-from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of
+from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, store_of
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.progress import spell
 from lasem_core.runs.store import RunStore
@@ -33,14 +32,14 @@ def sweep(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and for how long.")] = False,
     data: DataFolder = None,
-    store: StoreFolder = DEFAULT_STORE,
+    store: StoreFolder = None,
 ) -> None:
     """Compute the runs that ARTEFACTS need and the store does not hold; shared runs are computed once."""
     specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, settings_of(settings, DECIDED))
     if dry_run:
-        _announce(specs, RunStore(store), data, jobs)
+        _announce(specs, store_of(store), data, jobs)
         return
-    report = run_sweep(specs, RunStore(store), data, jobs, engine, scheduler)
+    report = run_sweep(specs, store_of(store), data, jobs, engine, scheduler)
     typer.echo(str(report))
     if report.failed:
         raise typer.Exit(1)

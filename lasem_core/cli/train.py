@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, with_classes
+from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, store_of, with_classes
 from lasem_core.spec.parts import Base, Dataset, Method, Preset, Profile, choices
 from lasem_core.spec.run_spec import build_spec
 
-STORE = Path("outputs/runs")
 FLAGS = (*ADDRESS, "method", "base", "config", "device", "precision", "threads")
 
 
@@ -38,7 +37,7 @@ def train(
     ] = None,
     classes_per_task: Annotated[int | None, typer.Option(help="for --dataset folder")] = None,
     data: DataFolder = None,
-    store: StoreFolder = STORE,
+    store: StoreFolder = None,
     device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 | bf16 (convolutions only) | fp64")] = "fp32",
     threads: Annotated[int, typer.Option(help="torch threads of this run")] = 1,
@@ -59,11 +58,10 @@ def train(
     _run(build_spec(options, with_classes(dotted, classes_per_task)), store, data, jobs, as_json)
 
 
-def _run(spec: object, store: Path, data: Path | None, jobs: int, as_json: bool) -> None:
+def _run(spec: object, store: Path | None, data: Path | None, jobs: int, as_json: bool) -> None:
     from lasem_core.runs import run as api
-    from lasem_core.runs.store import RunStore
 
-    runs = RunStore(store)
+    runs = store_of(store)
     known = runs.get(api.run_id_of(spec, data))
     finished = known is not None and not known.stale
     record = api.train(spec, runs, data, jobs=jobs)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lasem_core.common.errors import LasemError
+from lasem_core.common.repository import STORE, in_repository
+
+if TYPE_CHECKING:
+    from lasem_core.runs.store import RunStore
 
 ADDRESS = ("dataset", "preset", "profile", "seed")  # flags of every command that names a run
 
@@ -26,7 +30,16 @@ def path_option(help: str, *names: str) -> Any:
 
 
 DataFolder = Annotated[Path | None, path_option("data folder (default: the environment's LASEM_DATA)")]
-StoreFolder = Annotated[Path, path_option("the folder with the run records")]
+StoreFolder = Annotated[
+    Path | None, path_option(f"the folder with the run records (default: {STORE} of the repository)")
+]
+
+
+def store_of(folder: Path | None) -> RunStore:
+    """The store in `folder`; unless one is named the repository's, wherever the command is given."""
+    from lasem_core.runs.store import RunStore
+
+    return RunStore(in_repository(STORE) if folder is None else folder)
 
 
 def key_values(option: str, words: list[str] | None, example: str) -> dict[str, str]:

@@ -15,8 +15,8 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lasem_core.common.repository import in_repository
 from lasem_core.common.statistics import t_interval
-from lasem_core.views.parameters import in_repository
 from lasem_core.views.words import BASE_NAMES, title
 
 # seaborn's colour-blind palette, by what the paper's figures tell apart

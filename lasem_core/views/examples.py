@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lasem_core.common.repository import in_repository
 from lasem_core.views import canvas
-from lasem_core.views.parameters import in_repository
 
 CLASSES, PER_CLASS, SIDE = 8, 40, 32
 

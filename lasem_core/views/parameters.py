@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 
 from lasem_core import data as datasets
 from lasem_core.common.errors import LasemError
+from lasem_core.common.repository import STORE, in_repository
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.parts import Dataset, Part, Preset, Seed
 from lasem_core.spec.run_spec import RunSpec, build_spec, explain
@@ -34,7 +34,7 @@ class Options(Part):
     dataset: Dataset | Literal[""] = ""  # takes the place of the paper's; empty: those, or planted at profile smoke
     preset: Preset = "paper"
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_numbers)] = ()  # empty: the profile's
-    store: Annotated[str, Field(min_length=1)] = "outputs/runs"
+    store: Annotated[str, Field(min_length=1)] = STORE
     data: str = ""  # empty: LASEM_DATA
     out: Annotated[str, Field(validate_default=True)] = ""  # empty: `home`
     train_missing: bool = True
@@ -107,16 +107,3 @@ def check_data(spec: RunSpec, data: str | Path) -> tuple[str, ...]:
 def open_store(store: str) -> RunStore:
     """The record store that a notebook's `store` names."""
     return RunStore(in_repository(store))
-
-
-def in_repository(path: str | Path) -> Path:
-    """`path` below the repository that this package belongs to, wherever Jupyter or papermill started; below the
-    working directory where the package was installed without its repository.
-
-    The environment's LASEM_OUTPUTS takes the place of the folder `outputs`: tests keep theirs apart.
-    """
-    elsewhere = os.environ.get("LASEM_OUTPUTS")
-    if elsewhere and Path(path).parts[:1] == ("outputs",):
-        path = Path(elsewhere, *Path(path).parts[1:])
-    root = Path(__file__).parents[2]
-    return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / path

@@ -22,11 +22,12 @@ from nbformat import NotebookNode
 
 from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
+from lasem_core.common.repository import in_repository
 from lasem_core.runs.artefacts import ARTEFACTS
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
 from lasem_core.views.gather import planned, stored
-from lasem_core.views.parameters import Options, in_repository, literals, open_store
+from lasem_core.views.parameters import Options, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
