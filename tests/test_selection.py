@@ -20,7 +20,7 @@ from lasem_core.views.planted import (
 
 
 def trial(method, config, seed, valid, accuracy, preset="paper"):
-    return {"relatedness": "low", "base": "hps", "seed": seed, "method": method, "preset": preset,
+    return {"relatedness": "low", "base": "hps", "seed": seed, "method": method, "variant": preset,
             "config": config, "valid": valid, "final_accuracy": accuracy}  # fmt: skip
 
 
@@ -34,18 +34,18 @@ TRIALS = pd.DataFrame(
 
 
 def test_regret_is_against_the_configuration_chosen_on_validation():
-    row = regret_table(TRIALS).set_index("preset").loc["paper"]
+    row = regret_table(TRIALS).set_index("variant").loc["paper"]
     assert row["n"] == 2
     assert row["regret"] == pytest.approx(((0.70 - 0.65) + (0.60 - 0.55)) / 2)
     assert row["gain_over_all"] == pytest.approx(((0.65 - 0.40) + (0.55 - 0.60)) / 2)
     assert row["gain_over_random"] == pytest.approx(((0.65 - 1.9 / 3) + (0.55 - 0.6)) / 2)
-    assert regret_table(TRIALS).set_index("preset").loc["released", "regret"] == pytest.approx(0.70 - 0.9)
+    assert regret_table(TRIALS).set_index("variant").loc["released", "regret"] == pytest.approx(0.70 - 0.9)
 
 
 def test_ties_on_validation_go_to_the_lowest_index_whatever_the_order():
     tied = TRIALS[TRIALS["seed"] == 0].assign(valid=0.9)
     for trials in (tied, tied[::-1]):
-        row = regret_table(trials).set_index("preset").loc["paper"]
+        row = regret_table(trials).set_index("variant").loc["paper"]
         assert row["regret"] == pytest.approx(0.40 - 0.65)
 
 
@@ -74,7 +74,7 @@ def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
 
 
 def test_points_are_printed_with_sign_and_interval():
-    row = in_points(regret_table(TRIALS)).set_index("preset").loc["released"]
+    row = in_points(regret_table(TRIALS)).set_index("variant").loc["released"]
     assert row["regret (points)"] == "-20.0 (n=1)"
     assert row["LASEM (%)"] == 90.0
 

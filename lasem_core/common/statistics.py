@@ -27,6 +27,27 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     return float(values.mean()), float(half)
 
 
+def paired_p(differences: Sequence[float]) -> float:
+    """Two-sided p-value of a paired t-test; NaN below two differences."""
+    values = np.asarray(differences, dtype=float)
+    if len(values) < 2:
+        return float("nan")
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    if error == 0:
+        return float(values.mean() == 0)
+    return float(2 * stats.t.sf(abs(values.mean()) / error, len(values) - 1))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """Holm's (1979) step-down correction of the p-values that are there; NaN stays NaN."""
+    values = np.asarray(p, dtype=float)
+    there = np.flatnonzero(np.isfinite(values))
+    order = there[np.argsort(values[there], kind="stable")]
+    corrected = np.full(len(values), np.nan)
+    corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)).clip(max=1.0)
+    return corrected
+
+
 @dataclass(frozen=True)
 class Equivalence:
     """What paired differences say about a margin.

@@ -7,7 +7,7 @@ profile and a set of seeds; artefacts that need the same run share it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -33,6 +33,8 @@ class Runs:
         first_seed_only: for costs and demonstrations, which need no interval.
         pinned: the family is about this data set: no other may take its place.
         at_quick: settings for profile quick only, whose own schedule would take days here.
+        trials: seeds at profile quick, where it is not the data set's usual number.
+        beyond_smoke: left out at profile smoke, which has a smaller part of the artefact to rehearse with.
         profile, seeds: fixed for this family, whatever a plan asks for.
     """
 
@@ -44,6 +46,8 @@ class Runs:
     first_seed_only: bool = False
     pinned: bool = False
     at_quick: Mapping[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    beyond_smoke: bool = False
     profile: str | None = None
     seeds: Sequence[int] | None = None
 
@@ -60,8 +64,24 @@ def _em(**switches: Any) -> dict[str, Any]:
 def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: Any) -> Runs:
     """Three tasks of every relatedness: the fourth would use the first one's channel again."""
     streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
-    settings = tuple({"stream": stream} | choices for stream in streams)
+    settings = tuple(merge({"stream": stream}, choices) for stream in streams)
     return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
+
+
+def _choices() -> Iterator[Runs]:
+    """LASEM with one switch of the E-step changed at a time, beside every static configuration.
+
+    And with a quarter of the images in as many mini-batches: what there is to see changes, not how often.
+    """
+    for bases, beyond in ((("hps", "df-cnn"), False), (("tf",), True)):
+        kind = {"bases": bases, "trials": 10, "beyond_smoke": beyond}
+        yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind)
+        yield from (replace(_planted("lasem", preset=preset), **kind) for preset in ("paper", "released"))
+        yield from (
+            replace(_planted("lasem", preset="paper", em=em), **kind | {"beyond_smoke": True}) for em in E_STEPS
+        )
+        scarce = {"stream": {"fraction": 0.25}, "schedule": {"epochs": 120}}
+        yield replace(_planted("lasem", preset="paper", **scarce), **kind | {"beyond_smoke": True})
 
 
 def _scale(n_tasks: int, epochs: int) -> dict[str, Any]:
@@ -93,6 +113,14 @@ def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
     return Runs(method, ("stl10", "caltech101"), bases, configs, first_seed_only=True, at_quick=scale)
 
 
+E_STEPS = (
+    {"start": 6},
+    {"temper": 0.5},
+    {"evidence": "held-out"},
+    {"forget": 0.01},
+    {"prior": "related"},
+    {"start": 6, "evidence": "held-out"},
+)
 REFRESHED = _em(prune="refreshed")  # exact EM on ten tasks of 200 epochs takes seven times as long
 LASEM = _on_three_data_sets("lasem", at_quick=REFRESHED)
 STATIC = _on_three_data_sets("static", configs=(STATIC_SET,))
@@ -176,6 +204,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         _planted("lasem", preset="paper"),
         _planted("lasem", preset="released"),
     ),
+    "choice": tuple(_choices()),
     "speed": (
         _paired("static", {}, configs=("all",)),
         _paired("lasem", {}, _em(prune="refreshed")),
@@ -207,6 +236,7 @@ def plan(
     dataset = dataset or ("planted" if profile == "smoke" else None)
     common = {"profile": profile, "preset": preset}
     families = [family for name in _names(artefacts) for family in _families(name)]
+    families = [family for family in families if not (family.beyond_smoke and profile == "smoke")]
     specs = (spec for family in families for spec in _expand(family, common, seeds, dataset, dict(settings or {})))
     return list(dict.fromkeys(specs))
 
@@ -251,6 +281,8 @@ def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | Non
         seeds = presets.seeds(profile, dataset) if wanted is None else wanted
     except KeyError:
         raise LasemError(f"unknown profile '{profile}'; choose from: {', '.join(presets.PROFILES)}") from None
+    if wanted is None and family.trials and profile == "quick":
+        seeds = range(family.trials)
     return seeds[:1] if family.first_seed_only else seeds
 
 

@@ -10,7 +10,7 @@ from IPython.display import display
 
 from lasem_core.common.statistics import MIN_TRIALS, UNDECIDED
 from lasem_core.runs.progress import spell
-from lasem_core.views import claims, methods, pairs, planted, tables
+from lasem_core.views import choice, claims, methods, pairs, planted, tables
 from lasem_core.views.claims import RATIO, SHARE, TIME
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
@@ -143,7 +143,7 @@ def _of_quickstart(evidence: Evidence) -> str:
 
 def _of_planted(evidence: Evidence) -> str:
     table = planted.regret_table(planted.trial_table(evidence.records))
-    ours = table[table["preset"] == "paper"].dropna(subset=["regret"])
+    ours = table[table["variant"] == "paper"].dropna(subset=["regret"])
     words = [
         f"{BASE_NAMES[base]} {spread(100 * rows['regret'].mean())} points".replace(" (n=1)", "")
         for base, rows in ours.groupby("base", sort=False)
@@ -174,6 +174,7 @@ FINDINGS: dict[str, Callable[[Evidence], str]] = {
     "quickstart": _of_quickstart,
     "methods": _of_methods,
     "planted": _of_planted,
+    "choice": choice.sentence,
     "speed": _of_speed,
     "dynamics": _of_dynamics,
     "appendix_f": _of_memory,

@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 
 from lasem_core.common.statistics import t_interval
 from lasem_core.runs.record import RunRecord
+from lasem_core.spec.command_line import unusual
 from lasem_core.spec.configs import ConfigSpace
 from lasem_core.spec.run_spec import RunSpec, build_spec
 from lasem_core.views import canvas
@@ -35,12 +36,17 @@ PLANTED = {
     "both": ("1111", "0011"),
 }
 WORDS = {REPRODUCED: "as planted", NOT_REPRODUCED: "against it"}
-COMPARISONS = {"regret": "regret", "gain_over_all": "gain over all layers", "gain_over_random": "gain over random"}
+COMPARISONS = {
+    "regret": "regret",
+    "behind_planted": "behind the planted configuration",
+    "gain_over_all": "gain over all layers",
+    "gain_over_random": "gain over random",
+}
 MEASURES = ("final_accuracy", "peak_at_best_valid")
 PLACE = ["relatedness", "base"]
 CONFIGS = [str(config) for config in ConfigSpace.full(4)][::-1]  # nothing transferred first
 BASES = ("hps", "df-cnn")
-PRESETS = {"paper": (LASEM, "o", -0.12), "released": (ALL, "s", 0.12)}  # colour, marker, shift
+VARIANTS = {"paper": (LASEM, "o", -0.12), "released": (ALL, "s", 0.12)}  # colour, marker, shift
 
 
 def beside_truth(profile: str, relatedness: str, base: str, preset: str, seed: int) -> list[RunSpec]:
@@ -55,20 +61,26 @@ def beside_truth(profile: str, relatedness: str, base: str, preset: str, seed: i
 
 def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per run: where it stands, its mean best validation accuracy over tasks, its test accuracies."""
-    columns = [*PLACE, "seed", "method", "preset", "config", "valid", *MEASURES]
+    columns = [*PLACE, "seed", "method", "variant", "config", "valid", *MEASURES]
     rows = [_trial(record) for record in records]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _trial(record: RunRecord) -> dict[str, object]:
     best_valid = record.history.groupby("position")["valid_accuracy"].max().mean()
-    own = place(record) | {"relatedness": record.spec.stream.relatedness, "valid": best_valid}
-    return own | {name: record.summary[name] for name in MEASURES}
+    own = place(record) | {"relatedness": record.spec.stream.relatedness, "variant": variant(record.spec)}
+    return own | {"valid": best_valid} | {name: record.summary[name] for name in MEASURES}
+
+
+def variant(spec: RunSpec) -> str:
+    """The preset's name, or the switches of the E-step that differ from it: `start=6, evidence=held-out`."""
+    switches = {name: value for name, value in unusual(spec).items() if name.startswith("em.")}
+    return ", ".join(f"{name.removeprefix('em.')}={value}" for name, value in switches.items()) or spec.preset
 
 
 def _static(trials: pd.DataFrame) -> pd.DataFrame:
     """The static configurations in canonical order, in which a tie goes to the first."""
-    static = trials[(trials["method"] == "static") & (trials["preset"] == "paper")]
+    static = trials[trials["method"] == "static"]
     return static.sort_values("config", key=lambda bits: bits.str[::-1], ascending=False)
 
 
@@ -95,60 +107,75 @@ def _margin(differences: pd.Series) -> dict[str, str]:
     return {"margin (points)": spread(100 * differences), "verdict": WORDS.get(word, word)}
 
 
-def regret_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
-    """LASEM against statics of the same trial: regret, gain over all layers, gain over a random configuration.
+def compared(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
+    """One row per LASEM run that has every comparison of `COMPARISONS` in its own trial, as fractions.
 
     Regret is the accuracy of the static configuration with the best VALIDATION accuracy minus LASEM's: below 0,
-    LASEM beats the search it replaces. Half-widths of 95 % t-intervals stand in the columns `*_ci`.
+    LASEM beats the search it replaces.
     """
-    static = _static(trials)
+    static = {place: group.set_index("config") for place, group in _static(trials).groupby([*PLACE, "seed"])}
     lasem = trials[trials["method"] == "lasem"]
     rows = [
-        dict(zip([*PLACE, "preset"], place, strict=True)) | _against(runs, static, measure)
-        for place, runs in lasem.groupby([*PLACE, "preset"])
+        {name: getattr(run, name) for name in [*PLACE, "variant", "seed"]}
+        | {"accuracy": getattr(run, measure)}
+        | _against(getattr(run, measure), static.get((run.relatedness, run.base, run.seed)), run.relatedness, measure)
+        for run in lasem.itertuples()
     ]
-    columns = [*PLACE, "preset", "accuracy", "n", *COMPARISONS, *(f"{name}_ci" for name in COMPARISONS)]
+    table = pd.DataFrame(rows, columns=[*PLACE, "variant", "seed", "accuracy", *COMPARISONS])
+    return table.astype(dict.fromkeys(COMPARISONS, float))
+
+
+def _against(ours: float, static: pd.DataFrame | None, relatedness: str, measure: str) -> dict[str, float]:
+    everything = None if static is None else next((c for c in static.index if set(c) == {"1"}), None)
+    if static is None or everything is None:
+        return {}
+    theirs, planted = static[measure], PLANTED[relatedness][0]
+    return {
+        "regret": theirs[static["valid"].idxmax()] - ours,
+        "behind_planted": theirs.get(planted, np.nan) - ours,
+        "gain_over_all": ours - theirs[everything],
+        "gain_over_random": ours - theirs.mean(),
+    }
+
+
+def regret_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
+    """`compared` as means over trials: n of them, half-widths of 95 % t-intervals in the columns `*_ci`."""
+    rows = [
+        dict(zip([*PLACE, "variant"], place, strict=True)) | _means(runs)
+        for place, runs in compared(trials, measure).groupby([*PLACE, "variant"])
+    ]
+    columns = [*PLACE, "variant", "accuracy", "n", *COMPARISONS, *(f"{name}_ci" for name in COMPARISONS)]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _means(runs: pd.DataFrame) -> dict[str, float]:
+    row = {"accuracy": runs["accuracy"].mean(), "n": int(runs["regret"].count())}
+    for name in COMPARISONS:
+        values = runs[name].dropna()
+        row[name], row[f"{name}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
+    return row
 
 
 def in_points(table: pd.DataFrame) -> pd.DataFrame:
     """A regret table for reading: percent, and points with 95 % intervals."""
-    shown = table[[*PLACE, "preset"]].assign(**{"LASEM (%)": (100 * table["accuracy"]).round(1)})
+    shown = table[[*PLACE, "variant"]].assign(**{"LASEM (%)": (100 * table["accuracy"]).round(1)})
     for name, words in COMPARISONS.items():
         rows = zip(100 * table[name], 100 * table[f"{name}_ci"], table["n"], strict=True)
         shown[f"{words} (points)"] = [plus_minus(mean, half, 1, n, "+") for mean, half, n in rows]
     return shown
 
 
-def _against(lasem: pd.DataFrame, static: pd.DataFrame, measure: str) -> dict[str, float]:
-    """Paired differences over the trials both have."""
-    differences: dict[str, list[float]] = {name: [] for name in COMPARISONS}
-    for run in lasem.itertuples():
-        here = static[(static[PLACE] == [run.relatedness, run.base]).all(axis=1) & (static["seed"] == run.seed)]
-        everything = here.loc[here["config"].str.fullmatch("1+"), measure]
-        if here.empty or everything.empty:
-            continue
-        ours = getattr(run, measure)
-        differences["regret"].append(here.loc[here["valid"].idxmax(), measure] - ours)
-        differences["gain_over_all"].append(ours - everything.item())
-        differences["gain_over_random"].append(ours - here[measure].mean())
-    row: dict[str, float] = {"accuracy": lasem[measure].mean(), "n": len(differences["regret"])}
-    for name, values in differences.items():
-        row[name], row[f"{name}_ci"] = t_interval(values) if values else (np.nan, np.nan)
-    return row
-
-
 def transfer_share(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Per relatedness, base, preset and layer: the share of LASEM's final choices that transfer the layer."""
+    """Per relatedness, base, variant and layer: the share of LASEM's final choices that transfer the layer."""
     rows = [
-        {"relatedness": r.spec.stream.relatedness, "base": r.spec.base, "preset": r.spec.preset}
+        {"relatedness": r.spec.stream.relatedness, "base": r.spec.base, "variant": variant(r.spec)}
         | {f"layer {layer}": float(bit == "1") for layer, bit in enumerate(config, start=1)}
         for r in records
         if r.spec.method == "lasem"
         for config in r.configs[1:]  # the first task has nothing to transfer from
     ]
-    table = pd.DataFrame(rows, columns=None if rows else [*PLACE, "preset"])
-    return table.groupby([*PLACE, "preset"], as_index=False).mean()
+    table = pd.DataFrame(rows, columns=None if rows else [*PLACE, "variant"])
+    return table.groupby([*PLACE, "variant"], as_index=False).mean()
 
 
 def accuracies(evidence: Evidence) -> Figure:
@@ -180,11 +207,11 @@ def comparisons(evidence: Evidence) -> Figure:
 
     def draw(axes: Axes, measure: str, base: str) -> bool:
         here = table[table["base"] == base]
-        for preset, (colour, marker, shift) in PRESETS.items():
-            rows = here[here["preset"] == preset].set_index("relatedness").reindex(PLANTED)
+        for name, (colour, marker, shift) in VARIANTS.items():
+            rows = here[here["variant"] == name].set_index("relatedness").reindex(PLANTED)
             places = [place + shift for place in range(len(PLANTED))]
             axes.errorbar(100 * rows[measure], places, xerr=100 * rows[f"{measure}_ci"], fmt=marker, color=colour,
-                          capsize=3, label=preset)  # fmt: skip
+                          capsize=3, label=name)  # fmt: skip
         axes.axvline(0, color="0.6", lw=0.8, ls=":")
         axes.set_yticks(range(len(PLANTED)), PLANTED)
         axes.invert_yaxis()
@@ -200,14 +227,14 @@ def choices(evidence: Evidence) -> Figure:
     """How often LASEM's later tasks transfer each layer, by what the tasks have in common."""
     table = transfer_share(evidence.records)
 
-    def draw(axes: Axes, preset: str, base: str) -> bool:
-        here = table[(table["preset"] == preset) & (table["base"] == base)]
+    def draw(axes: Axes, name: str, base: str) -> bool:
+        here = table[(table["variant"] == name) & (table["base"] == base)]
         if here.empty:
             return False
         grid = 100 * here.set_index("relatedness").reindex(PLANTED).filter(like="layer")
         sns.heatmap(grid, annot=True, fmt=".0f", cmap="cividis", vmin=0, vmax=100, ax=axes,
                     cbar_kws={"label": "transferred (%)"})  # fmt: skip
-        axes.set(ylabel="what the tasks have in common", title=f"{title('', base)} · {preset}")
+        axes.set(ylabel="what the tasks have in common", title=f"{title('', base)} · {name}")
         return True
 
-    return canvas.caption(canvas.panel_grid(list(PRESETS), BASES, draw, (4.0, 2.8)), evidence.caption)
+    return canvas.caption(canvas.panel_grid(list(VARIANTS), BASES, draw, (4.0, 2.8)), evidence.caption)

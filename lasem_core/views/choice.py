@@ -1,0 +1,226 @@
+"""Is another E-step a better one? LASEM with its switches changed, where the right layers are known.
+
+A trial is one seed. Its four streams, one per relatedness, share starting values, so they are averaged before anything
+is tested: n counts seeds. Every variant is compared with preset `paper` on the same seeds; p-values are
+corrected for the number of variants and bases (Holm 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lasem_core.common.statistics import LEVEL, MIN_TRIALS, UNDECIDED, holm, paired_p, t_interval
+from lasem_core.runs.artefacts import E_STEPS
+from lasem_core.runs.record import RunRecord
+from lasem_core.views import canvas
+from lasem_core.views.canvas import COLOURS
+from lasem_core.views.evidence import Evidence
+from lasem_core.views.planted import COMPARISONS, PLANTED, compared, trial_table, variant
+from lasem_core.views.words import plus_minus, title
+
+PAPER = "paper"
+VARIANTS = [PAPER, "released", *(", ".join(f"{name}={value}" for name, value in em.items()) for em in E_STEPS)]
+BASES = ("hps", "tf", "df-cnn")
+BETTER, WORSE = "better", "worse"
+AGREEMENTS = {
+    "layers": "layers as planted",
+    "exact": "configurations as planted",
+    "seeds": "two trials choose alike",
+}
+
+
+def whole(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The runs on all training images: the others have no static configurations beside them."""
+    return [record for record in records if record.spec.stream.fraction == 1]
+
+
+def by_trial(records: Iterable[RunRecord], measure: str = "final_accuracy") -> pd.DataFrame:
+    """One row per base, variant and seed that has all four kinds of tasks: means of `planted.compared` over them."""
+    runs = compared(trial_table(whole(records)), measure)
+    groups = runs.groupby(["base", "variant", "seed"])
+    complete = groups.filter(lambda kinds: set(kinds["relatedness"]) == set(PLANTED))
+    return complete.groupby(["base", "variant", "seed"], as_index=False)[["accuracy", *COMPARISONS]].mean()
+
+
+def variant_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per base and variant of `by_trial`: means over trials, half-widths of 95 % t-intervals in `*_ci`.
+
+    `gain` is the accuracy minus that of preset `paper` on the same seeds, with its two-sided paired t-test: `p`, Holm's
+    `corrected` p over all rows that have one, and `verdict`.
+    """
+    accuracy = trials.pivot_table("accuracy", ["base", "seed"], "variant")
+    rows = [_row(base, name, trials, accuracy) for base in BASES for name in VARIANTS]
+    table = pd.DataFrame([row for row in rows if row["n"]], columns=list(rows[0]))
+    table["corrected"] = holm(table["p"])
+    table["verdict"] = [_verdict(row) for row in table.itertuples()]
+    return table
+
+
+def _row(base: str, name: str, trials: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, object]:
+    here = trials[(trials["base"] == base) & (trials["variant"] == name)]
+    row: dict[str, object] = {"base": base, "variant": name, "n": len(here)}
+    gains = pd.Series(dtype=float)
+    if len(here) and name != PAPER and PAPER in accuracy:
+        pairs = accuracy.loc[base]
+        gains = (pairs[name] - pairs[PAPER]).dropna()
+    columns = {"gain": gains} | {column: here[column] for column in ("accuracy", *COMPARISONS)}
+    for column, values in columns.items():
+        row[column], row[f"{column}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
+    return row | {"pairs": len(gains), "p": paired_p(gains)}
+
+
+def _verdict(row: object) -> str:
+    if row.variant == PAPER:
+        return ""
+    if row.pairs < MIN_TRIALS or not row.corrected < LEVEL:
+        return UNDECIDED
+    return BETTER if row.gain > 0 else WORSE
+
+
+def in_points(table: pd.DataFrame) -> pd.DataFrame:
+    """A `variant_table` for reading: percent and points with 95 % intervals."""
+    shown = table[["base", "variant"]].assign(**{"final accuracy (%)": (100 * table["accuracy"]).round(1)})
+    gains = zip(100 * table["gain"], 100 * table["gain_ci"], table["pairs"], strict=True)
+    shown["gain over paper (points)"] = [plus_minus(mean, half, 1, n, "+") for mean, half, n in gains]
+    shown["corrected p"] = [f"{p:.3f}" if np.isfinite(p) else "-" for p in table["corrected"]]
+    for name, words in COMPARISONS.items():
+        rows = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
+        shown[f"{words} (points)"] = [plus_minus(mean, half, 1, sign="+") for mean, half in rows]
+    return shown.assign(verdict=table["verdict"])
+
+
+def agreement_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Per base, variant and share of the training images, as fractions over later tasks, averaged over trials (`seeds`:
+    over pairs of trials): layers and whole configurations as planted, and how often two trials choose alike.
+
+    By chance one layer in two is as planted, one configuration in 2^d, and two trials agree once in 2^d.
+    """
+    rows = [_agreement(*group) for group in _lasem(records).groupby(["base", "variant", "fraction"])]
+    columns = ["base", "variant", "fraction", "n", *(f"{name}{end}" for name in AGREEMENTS for end in ("", "_ci"))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _lasem(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per LASEM run and later task: the configuration it ended in."""
+    rows = [
+        {"base": r.spec.base, "variant": variant(r.spec), "fraction": r.spec.stream.fraction, "seed": r.spec.seed,
+         "relatedness": r.spec.stream.relatedness, "task": task, "config": config}
+        for r in records
+        if r.spec.method == "lasem"
+        for task, config in enumerate(r.configs[1:], start=2)  # the first task has nothing to transfer from
+    ]  # fmt: skip
+    columns = ["base", "variant", "fraction", "seed", "relatedness", "task", "config"]
+    table = pd.DataFrame(rows, columns=columns)
+    planted = table["relatedness"].map(lambda related: PLANTED[related][0])
+    bits = [
+        np.mean([a == b for a, b in zip(*pair, strict=True)]) for pair in zip(table["config"], planted, strict=True)
+    ]
+    return table.assign(layers=bits, exact=(table["config"] == planted).astype(float))
+
+
+def _agreement(place: tuple[str, str, float], choices: pd.DataFrame) -> dict[str, object]:
+    trials = choices.groupby("seed")[["layers", "exact"]].mean()
+    row: dict[str, object] = dict(zip(["base", "variant", "fraction"], place, strict=True)) | {"n": len(trials)}
+    for name, values in {**trials, "seeds": pd.Series(list(_alike(choices)), dtype=float)}.items():
+        row[name], row[f"{name}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
+    row["seeds_ci"] = np.nan  # pairs of trials are not independent of each other
+    return row
+
+
+def _alike(choices: pd.DataFrame) -> Iterator[float]:
+    """For every two trials the share of tasks in which both end in the same configuration."""
+    by_seed = choices.pivot_table("config", ["relatedness", "task"], "seed", aggfunc="first")
+    for one, other in combinations(by_seed, 2):
+        both = by_seed[[one, other]].dropna()
+        yield float((both[one] == both[other]).mean())
+
+
+def agreement_in_percent(table: pd.DataFrame) -> pd.DataFrame:
+    """An `agreement_table` for reading."""
+    shown = table[["base", "variant"]].assign(images=[f"{share:.0%}" for share in table["fraction"]])
+    for name, words in AGREEMENTS.items():
+        rows = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
+        shown[f"{words} (%)"] = [plus_minus(mean, half, 0) if np.isfinite(mean) else "-" for mean, half in rows]
+    return shown.assign(trials=table["n"])
+
+
+def gains(evidence: Evidence) -> Figure:
+    """Gain of every variant over preset `paper` on the same seeds, with 95 % intervals over trials."""
+    table = variant_table(by_trial(evidence.records))
+    names = VARIANTS[1:]
+
+    def draw(axes: Axes, _: str, base: str) -> bool:
+        here = table[(table["base"] == base) & (table["pairs"] > 0)].set_index("variant").reindex(names)
+        if here["gain"].isna().all():
+            return False
+        for place, row in enumerate(here.itertuples()):
+            decided = row.verdict in (BETTER, WORSE)
+            axes.errorbar(100 * row.gain, place, xerr=100 * row.gain_ci, fmt="o", capsize=3, color=COLOURS[base],
+                          markerfacecolor=COLOURS[base] if decided else "white")  # fmt: skip
+        axes.axvline(0, color="0.6", lw=0.8, ls=":")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="gain in final accuracy over preset paper (points)")
+        axes.set_title(title("", base))
+        return True
+
+    words = f"{evidence.caption}; filled: p < {LEVEL:g} after Holm's correction"
+    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.2, 2.9)), words)
+
+
+def regrets(evidence: Evidence) -> Figure:
+    """Mean regret of every variant by what the tasks have in common: 0 is as good as a search on validation data."""
+    runs = compared(trial_table(whole(evidence.records)))
+
+    def draw(axes: Axes, _: str, base: str) -> bool:
+        here = runs[runs["base"] == base]
+        if here.empty:
+            return False
+        grid = 100 * here.pivot_table("regret", "variant", "relatedness").reindex(VARIANTS, columns=PLANTED)
+        sns.heatmap(grid, annot=True, fmt=".0f", cmap="cividis_r", vmin=0, vmax=20, ax=axes,
+                    cbar_kws={"label": "regret (points)"})  # fmt: skip
+        axes.set(xlabel="what the tasks have in common", ylabel="", title=title("", base))
+        return True
+
+    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.6, 3.4)), evidence.caption)
+
+
+def agreement_by_data(evidence: Evidence) -> Figure:
+    """How many layers preset `paper` chooses as planted, by the number of training images a class has."""
+    table = agreement_table(evidence.records)
+    table = table[table["variant"] == PAPER]
+
+    def draw(axes: Axes, _: str, __: str) -> bool:
+        axes.set_title("")
+        for shift, base in zip((0.98, 1.0, 1.02), BASES, strict=True):
+            rows = table[table["base"] == base]
+            axes.errorbar(100 * rows["fraction"] * shift, 100 * rows["layers"], yerr=100 * rows["layers_ci"],
+                          fmt="o-", capsize=3, color=COLOURS[base], label=base)  # fmt: skip
+        axes.axhline(50, color="0.6", lw=0.8, ls=":")
+        axes.set(xlabel="training images used (%)", ylabel="layers as planted (%)", xscale="log")
+        axes.set_xticks([25, 50, 100], ["25", "50", "100"])
+        axes.minorticks_off()
+        canvas.legend_of_bases(axes, set(table["base"]))
+        return len(table) > 0
+
+    return canvas.caption(canvas.panel_grid([""], [""], draw, (4.6, 3.2)), f"{evidence.caption}; dotted: by chance")
+
+
+def sentence(evidence: Evidence) -> str:
+    """Which variants are better or worse than preset `paper`, and by how much the best is."""
+    table = variant_table(by_trial(evidence.records))
+    tested = table[table["pairs"] >= MIN_TRIALS]
+    if tested.empty:
+        return "Too few trials to compare another E-step with the paper's."
+    counts = tested["verdict"].value_counts()
+    words = f"Of {len(tested)} comparisons with preset paper, {counts.get(BETTER, 0)} are better, "
+    words += f"{counts.get(WORSE, 0)} worse and {counts.get(UNDECIDED, 0)} undecided after Holm's correction"
+    best = tested.loc[tested["gain"].idxmax()]
+    by = plus_minus(100 * best["gain"], 100 * best["gain_ci"], 1, int(best["pairs"]), "+")
+    return f"{words}; the largest gain is {by} points, {title('', best['base'])} with {best['variant']}."

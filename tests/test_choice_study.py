@@ -1,0 +1,149 @@
+"""The study of other E-steps: what is compared with what, and what its verdicts need."""
+
+import math
+
+import pandas as pd
+import pytest
+from sample_records import record
+from scipy import stats
+
+from lasem_core.common.statistics import holm, paired_p
+from lasem_core.runs.artefacts import plan
+from lasem_core.spec.run_spec import build_spec
+from lasem_core.views import canvas, choice, planted
+from lasem_core.views.evidence import Evidence
+
+
+def trials(gains, base="hps", name="start=6"):
+    """What `by_trial` gives: preset paper at 50 %, the variant `gains` above it, seed by seed."""
+    rows = [
+        {"base": base, "variant": variant, "seed": seed, "accuracy": 0.5 + gain * (variant != "paper")}
+        | dict.fromkeys(planted.COMPARISONS, 0.1 - gain * (variant != "paper"))
+        for seed, gain in enumerate(gains)
+        for variant in ("paper", name)
+    ]
+    return pd.DataFrame(rows)
+
+
+def verdict(*gains):
+    return choice.variant_table(trials(gains)).set_index("variant").loc["start=6"]
+
+
+def test_a_gain_is_paired_and_judged():
+    row = verdict(0.10, 0.12, 0.14)  # standard deviation 2 points: t = 0.12 / (0.02 / sqrt(3)) = 10.39, p = 0.0091
+    assert row["gain"] == pytest.approx(0.12)
+    assert row["gain_ci"] == pytest.approx(4.3027 * 0.02 / 3**0.5, rel=1e-4)
+    assert row["p"] == row["corrected"] == pytest.approx(0.00914, rel=1e-2)
+    assert row["verdict"] == "better"
+    assert verdict(-0.10, -0.12, -0.14)["verdict"] == "worse"
+    assert verdict(-0.10, 0.12, 0.14)["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize("gains", [(0.1,), (0.1, 0.1001)])
+def test_fewer_than_three_trials_decide_nothing(gains):
+    assert verdict(*gains)["verdict"] == "undecided"
+
+
+def test_correction_is_for_every_comparison_of_the_table():
+    many = pd.concat([trials((0.10, 0.12, 0.14), base) for base in choice.BASES])
+    table = choice.variant_table(many)
+    tested = table[table["variant"] == "start=6"]
+    assert list(tested["corrected"]) == pytest.approx([3 * 0.00914] * 3, rel=1e-2)
+
+
+def test_holm_is_a_step_down():
+    corrected = holm([0.04, 0.01, float("nan"), 0.03])
+    assert corrected == pytest.approx([0.06, 0.03, float("nan"), 0.06], nan_ok=True)
+
+
+def test_p_values_are_those_of_scipy():
+    gains = [0.1, -0.05, 0.2, 0.07]
+    assert paired_p(gains) == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
+    assert (paired_p([0.1, 0.1]), paired_p([0.0, 0.0])) == (0.0, 1.0)
+    assert math.isnan(paired_p([0.1]))
+
+
+def test_comparisons_stand_beside_the_static_configurations_of_the_same_trial():
+    def run(method, config, valid, accuracy, seed=0):
+        return {"relatedness": "low", "base": "hps", "seed": seed, "method": method, "variant": "paper",
+                "config": config, "valid": valid, "final_accuracy": accuracy}  # fmt: skip
+
+    table = planted.compared(
+        pd.DataFrame(
+            [
+                run("static", "1111", 0.5, 0.40), run("static", "1100", 0.6, 0.80), run("static", "0000", 0.9, 0.60),
+                run("lasem", "", 0.9, 0.65), run("lasem", "", 0.9, 0.65, seed=1),
+            ]
+        )
+    )  # fmt: skip
+    row = table.set_index("seed").loc[0]
+    assert row["regret"] == pytest.approx(0.60 - 0.65)
+    assert row["behind_planted"] == pytest.approx(0.80 - 0.65)
+    assert row["gain_over_all"] == pytest.approx(0.65 - 0.40)
+    assert row["gain_over_random"] == pytest.approx(0.65 - 0.60)
+    assert table.set_index("seed").loc[1, list(planted.COMPARISONS)].isna().all()
+
+
+def lasem(number, seed, configs, relatedness="low", **em):
+    """A record whose tasks ended in `configs`."""
+    settings = {"stream": {"relatedness": relatedness, "n_tasks": 3}, "em": em}
+    made = record(
+        f"{number}", 0.5, dataset="planted", method="lasem", base="hps", profile="quick", seed=seed, **settings
+    )
+    made.summary["configs"] = ["0000", *configs]
+    return made
+
+
+def test_agreement_is_counted_by_layer_by_configuration_and_between_trials():
+    records = [lasem(0, 0, ["1100", "1000"]), lasem(1, 1, ["1100", "0011"])]
+    row = choice.agreement_table(records).loc[0]
+    assert row["layers"] == pytest.approx(((1 + 0.75) / 2 + (1 + 0) / 2) / 2)
+    assert row["exact"] == pytest.approx(0.5)
+    assert row["seeds"] == pytest.approx(0.5)  # task 2 alike, task 3 not
+    assert row["n"] == 2
+
+
+def test_variants_are_named_by_what_they_change():
+    def name(**switches):
+        return planted.variant(build_spec({"dataset": "planted", "method": "lasem", **switches}))
+
+    assert name() == "paper"
+    assert name(preset="released") == "released"
+    assert [name(em=dict(em)) for em in choice.E_STEPS] == choice.VARIANTS[2:]
+
+
+def test_runs_on_less_data_are_not_compared_with_static_configurations():
+    specs = [spec for spec in plan(["choice"], "quick", seeds=[0]) if spec.stream.fraction < 1]
+    assert len(specs) == 4 * 3
+    assert {(spec.method, spec.schedule.epochs, spec.preset) for spec in specs} == {("lasem", 120, "paper")}
+    made = [record("0", 0.5, **specs[0].model_dump(include={*specs[0].model_fields_set, "stream", "schedule"}))]
+    assert choice.whole(made) == []
+
+
+def test_the_rehearsal_is_a_small_part_of_the_study():
+    smoke, quick = plan(["choice"], "smoke"), plan(["choice"], "quick")
+    assert set(smoke) <= set(plan(["planted"], "smoke"))
+    assert {spec.seed for spec in quick} == set(range(10))
+    assert {spec.base for spec in quick} == set(choice.BASES)
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    specs = [s for s in plan(["choice"], "quick", seeds=[0, 1]) if s.method == "lasem" or s.config in ("1111", "1100")]
+    records = [
+        record(f"{number}", 0.4 + 0.0001 * number, **spec.model_dump(include={*spec.model_fields_set, "stream", "em"}))
+        for number, spec in enumerate(specs)
+    ]
+    return Evidence("choice", "quick", specs, records)
+
+
+@pytest.mark.parametrize("view", [choice.gains, choice.regrets, choice.agreement_by_data])
+def test_pictures(view, evidence):
+    assert canvas.png(view(evidence))
+    nothing = view(Evidence("choice", "quick", evidence.specs, []))
+    assert all("not run" in [text.get_text() for text in axes.texts] for axes in nothing.axes)
+
+
+def test_the_sentence_says_when_nothing_can_be_said(evidence):
+    assert "Too few trials" in choice.sentence(evidence)
+    assert "Too few trials" in choice.sentence(Evidence("choice", "quick", evidence.specs, []))
