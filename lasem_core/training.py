@@ -31,7 +31,7 @@ from lasem_core.learners.protocol import Environment, EpochReport, Learner, Task
 from lasem_core.model.optim import learning_rate
 from lasem_core.spec.run_spec import RunSpec
 
-SHAPE = 3  # of a checkpoint's state, raised with what it holds
+SHAPE = 4  # of a checkpoint's state, raised with what it holds
 CHUNK = 500  # images per forward pass without gradients
 # what else than the learning rate can make a method diverge
 STRENGTHS = {"ewc": ("ewc.strength",), "apd": ("apd.anchor",), "den": ("den.l2", "den.drift")}

@@ -7,7 +7,7 @@ from small_stream import Memory, Stopped, environment, results, run, same, spec_
 from lasem_core.common.errors import LasemError
 from lasem_core.data.stream import Batch
 from lasem_core.em import em_step
-from lasem_core.learners import pruning
+from lasem_core.learners import lasem, pruning
 from lasem_core.runs.run import make_learner
 from lasem_core.spec.run_spec import build_spec
 from lasem_core.training import context_of, train_epoch
@@ -119,3 +119,72 @@ def test_wrong_values_are_one_line(options, message):
 def test_other_methods_have_no_such_switch():
     with pytest.raises(LasemError, match=r"em\.start = 1 changes nothing where method is 'static'"):
         build_spec({"dataset": "planted", "method": "static", "base": "hps"}, {"em.start": "1"})
+
+
+SHORT = {"n_tasks": 2, "order": (0, 1, 0, 1)}
+
+
+def visits(certain, monkeypatch, memory=None, **em):
+    """Two tasks, two visits each of one epoch; above `certain` a task is decided."""
+    monkeypatch.setattr(lasem, "CERTAIN", certain)
+    spec = spec_of("lasem", "df-cnn", epochs=1, stream=SHORT, em={"revisit": "search"} | em)
+    return run(spec, stream(2, SHORT["order"]), memory)
+
+
+def weighed(visit):
+    """The posterior of a visit's last mini-batch, by configuration."""
+    return visit.posterior[-1]["weights"]
+
+
+def test_a_task_that_is_unclear_is_searched_on_at_its_next_visit(monkeypatch):
+    learner, life = visits(1.0, monkeypatch)
+    assert [len(weighed(visit)) for visit in life.visits] == [8, 8, 8, 8]
+    assert set(learner.undecided) == {0, 1}
+    votes = [learner.undecided[task]["votes"].sum() for task in (0, 1)]
+    assert votes == [pytest.approx(8 + 2 * 2)] * 2  # both visits' two mini-batches are counted together
+    images = stream(2).tasks[0].test.batch(torch.arange(3))[0]
+    assert learner.predict(0, images).shape == (3, 3)
+
+
+def test_a_task_that_is_clear_is_fixed(monkeypatch):
+    learner, life = visits(0.0, monkeypatch)
+    fixed, _ = run(spec_of("lasem", "df-cnn", epochs=1, stream=SHORT), stream(2, SHORT["order"]))
+    assert learner.undecided == {} and learner.configs == fixed.configs
+    assert same(learner.state_dict(), fixed.state_dict())
+    assert [len(weighed(visit)) for visit in life.visits] == [8, 8, 1, 1]
+
+
+def test_an_undecided_task_keeps_every_filter_and_is_resumed(monkeypatch):
+    whole, life = visits(1.0, monkeypatch, start=1)
+    decided, _ = visits(0.0, monkeypatch, start=1)
+    assert sum(t.numel() for t in whole.stored_tensors()["task0"]) > sum(
+        t.numel() for t in decided.stored_tensors()["task0"]
+    )
+    for stop in range(1, 9):
+        memory = Memory(stop_at=stop)
+        try:
+            visits(1.0, monkeypatch, memory, start=1)
+        except Stopped:
+            learner, again = visits(1.0, monkeypatch, Memory(memory.state), start=1)
+            assert same(results(again), results(life)) and same(learner.state_dict(), whole.state_dict())
+
+
+def test_only_a_tasks_first_visit_waits_before_it_judges(monkeypatch):
+    _, life = visits(1.0, monkeypatch, start=1)
+    largest = [max(weighed(visit).values()) for visit in life.visits]
+    assert largest[0] == largest[1] == pytest.approx(1 / 8, rel=1e-3)
+    assert min(largest[2:]) > 1 / 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"stream": {"order": "fixed"}}, "no task is revisited"),
+        ({"stream": {"order": (1, 0)}}, "no task is revisited"),
+        ({"em": {"prior": "related"}}, "does not fit em.prior 'related'"),
+    ],
+)
+def test_searching_on_is_refused_where_it_cannot_be(settings, told):
+    given = {"stream": SHORT | settings.get("stream", {}), "em": {"revisit": "search"} | settings.get("em", {})}
+    with pytest.raises((LasemError, ValueError), match=told):
+        spec_of("lasem", "df-cnn", **given)

@@ -109,7 +109,9 @@ def test_variants_are_named_by_what_they_change():
 
     assert name() == "paper"
     assert name(preset="released") == "released"
-    assert [name(em=dict(em)) for em in choice.E_STEPS] == choice.VARIANTS[2:]
+    assert tuple(name(em=dict(em)) for em in choice.E_STEPS) == choice.VARIANTS[2:]
+    short = {"n_tasks": 3, "order": (0, 1, 2) * 6}
+    assert tuple(name(em=dict(em), stream=short) for em in choice.SHORT_VISITS) == choice.VISITS[1:]
 
 
 def test_runs_on_less_data_are_not_compared_with_static_configurations():

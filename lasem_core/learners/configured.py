@@ -10,6 +10,7 @@ ConfiguredLearner
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ class ConfiguredLearner(Learner):
         self.transferred_before = [False] * self.arch.depth
         self.tasks: dict[int, TaskTensors] = {}
         self.chosen: dict[int, TransferConfig] = {}
+        self.undecided: dict[int, dict[str, Any]] = {}  # by task: the belief that its next visit begins with
         self.open: OpenTask | None = None
         self._tries: dict[tuple[TransferConfig, ...], Trie] = {}
 
@@ -73,15 +75,18 @@ class ConfiguredLearner(Learner):
 
     def _opened(self, context: TaskContext, before: list[Tensors | None]) -> OpenTask:
         """A new task is trained with the whole space, a finished one with its configuration alone."""
-        chosen = self.chosen.get(context.number)
-        trie = self._trie(self.space.configs if chosen is None else (chosen,))
+        chosen, belief, em = self.chosen.get(context.number), self.undecided.get(context.number), self.spec.em
+        trie = self._trie((chosen,) if chosen is not None and belief is None else self.space.configs)
         certain = len(trie) == 1  # its posterior is 1
         prior = Prior(torch.ones_like(trie.bits[:, 0])) if certain else self.initial_prior()
+        if belief is not None:
+            prior.load(deepcopy(belief))
+            em = em.model_copy(update={"start": 0, "temper": 0.0})  # its filters are trained
         network = self._network(context.number)
         optimizer = RMSProp([t.requires_grad_(True) for t in self.trained(network)], self.spec.optim)
         likelihood = None if certain else self.likelihood
-        held_out = context.task.valid if self.spec.em.evidence == "held-out" else None
-        return EMTask(context, before, Search(network, trie, prior, optimizer, likelihood, self.spec.em, held_out))
+        held_out = context.task.valid if em.evidence == "held-out" else None
+        return EMTask(context, before, Search(network, trie, prior, optimizer, likelihood, em, held_out))
 
     def trained(self, network: TaskNetwork) -> list[Tensor]:
         """What the open task's gradient steps change."""
@@ -94,10 +99,16 @@ class ConfiguredLearner(Learner):
         return self.open.report()
 
     def end_task(self) -> None:
-        """Choose, drop what the choice does not use, roll the other shared layers back (released code, items 18-19)."""
-        task, config = self.open, self.open.in_use
-        self.chosen[task.context.number] = config
-        self.tasks[task.context.number].keep(config)
+        """Choose, drop what the choice does not use, roll the other shared layers back (released code, items 18-19).
+
+        A task whose search is to go on drops nothing."""
+        task, config, number = self.open, self.open.in_use, self.open.context.number
+        self.chosen[number] = config
+        self.undecided.pop(number, None)
+        if self.goes_on(task):
+            self.undecided[number] = task.search.prior.state()
+        else:
+            self.tasks[number].keep(config)
         for position, bit in enumerate(config.bits):
             self.transferred_before[position] |= bit
             if not bit and self.spec.em.rollback:
@@ -105,6 +116,10 @@ class ConfiguredLearner(Learner):
         for tensor in self.trained(task.network):
             tensor.requires_grad_(False)
         self.open = None
+
+    def goes_on(self, task: OpenTask) -> bool:
+        """Whether the search of a task that ends is taken up again at its next visit."""
+        return False
 
     @torch.no_grad()
     def predict(self, task: int, images: Tensor) -> Tensor:
@@ -139,6 +154,7 @@ class ConfiguredLearner(Learner):
             "transferred_before": self.transferred_before,
             "tasks": {n: [t.adapters, t.specific, t.head] for n, t in self.tasks.items()},
             "chosen": {n: str(config) for n, config in self.chosen.items()},
+            "undecided": self.undecided,
         }
         return state | ({"training": self.open.state()} if self.open else {})
 
@@ -146,6 +162,7 @@ class ConfiguredLearner(Learner):
         self.shared, self.transferred_before = state["shared"], state["transferred_before"]
         self.tasks = {n: TaskTensors(*groups) for n, groups in state["tasks"].items()}
         self.chosen = {n: TransferConfig.parse(c, self.arch.depth) for n, c in state["chosen"].items()}
+        self.undecided = state.get("undecided", {})  # older models have none
 
     def resume_task(self, context: TaskContext, training: dict[str, Any]) -> None:
         self.open = self._opened(context, training["before"])

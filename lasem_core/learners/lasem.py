@@ -6,9 +6,12 @@ import torch
 
 from lasem_core.em import Prior
 from lasem_core.learners.configured import ConfiguredLearner
+from lasem_core.learners.open_task import OpenTask
 from lasem_core.learners.priors import PRIORS, FadingPrior, HistoryPrior, RelatedPrior
 from lasem_core.learners.protocol import Environment
 from lasem_core.spec.configs import ConfigSpace
+
+CERTAIN = 0.9  # a largest posterior above it ends the search of a task that is visited again
 
 
 class Lasem(ConfiguredLearner):
@@ -32,6 +35,11 @@ class Lasem(ConfiguredLearner):
         if em.prior == "related":
             return RelatedPrior(start, self.profiles, self.counts)
         return FadingPrior(start, em.forget) if em.forget else PRIORS[em.prior](start)
+
+    def goes_on(self, task: OpenTask) -> bool:
+        """`em.revisit=search`: as long as no configuration stands out (ours; Section 3 lets tasks switch before they
+        converge)."""
+        return self.spec.em.revisit == "search" and len(task.search.trie) > 1 and task.certainty <= CERTAIN
 
     def end_task(self) -> None:
         prior = self.open.search.prior

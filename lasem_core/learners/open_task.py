@@ -59,6 +59,7 @@ class EMTask(OpenTask):
         self.rule = RULES[search.em.prune if len(trie) > 1 else "off"](search)
         self.trace = PosteriorTrace([str(config) for config in trie.configs], trie.bits)
         self._in_use: TransferConfig | None = None
+        self.certainty = 0.0  # the largest posterior, mean over the last epoch
         self.n_unjudged, self.n_tempered = self._opening(search.em) if search.likelihood else (0, 0)
 
     def _opening(self, em: EMSpec) -> tuple[int, float]:
@@ -82,17 +83,18 @@ class EMTask(OpenTask):
     def report(self) -> EpochReport:
         report = self.trace.report(self.search.prior.votes)
         self._in_use = TransferConfig.parse(report.config, self.network.arch.depth)
+        self.certainty = report.max_weight
         report.extra = self.rule.report()
         return report
 
     def state(self) -> dict[str, Any]:
         optimizer, prior = self.search.optimizer.state(), self.search.prior.state()
         return {"before": self.before, "optimizer": optimizer, "prior": prior, "in_use": str(self.in_use),
-                "steps": self.trace.steps, "rule": self.rule.state()}  # fmt: skip
+                "steps": self.trace.steps, "rule": self.rule.state(), "certainty": self.certainty}  # fmt: skip
 
     def load(self, state: dict[str, Any]) -> None:
         self.search.optimizer.load(state["optimizer"])
         self.search.prior.load(state["prior"])
         self.rule.load(state["rule"])
-        self.before, self.trace.steps = state["before"], state["steps"]
+        self.before, self.trace.steps, self.certainty = state["before"], state["steps"], state["certainty"]
         self._in_use = TransferConfig.parse(state["in_use"], self.network.arch.depth)

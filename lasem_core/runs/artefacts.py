@@ -34,7 +34,7 @@ class Runs:
         pinned: the family is about this data set: no other may take its place.
         at_quick: settings for profile quick only, whose own schedule would take days here.
         trials: seeds at profile quick, where it is not the data set's usual number.
-        beyond_smoke: left out at profile smoke, which has a smaller part of the artefact to rehearse with.
+        only_at: the profiles it is made for; empty: every one.
         profile, seeds: fixed for this family, whatever a plan asks for.
     """
 
@@ -47,7 +47,7 @@ class Runs:
     pinned: bool = False
     at_quick: Mapping[str, Any] = field(default_factory=dict)
     trials: int | None = None
-    beyond_smoke: bool = False
+    only_at: tuple[str, ...] = ()
     profile: str | None = None
     seeds: Sequence[int] | None = None
 
@@ -71,17 +71,18 @@ def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: 
 def _choices() -> Iterator[Runs]:
     """LASEM with one switch of the E-step changed at a time, beside every static configuration.
 
-    And with a quarter of the images in as many mini-batches: what there is to see changes, not how often.
+    At profile quick also with a quarter of the images in as many mini-batches, so that what there is to see changes and
+    not how often, and with the same epochs in six visits of every task.
     """
-    for bases, beyond in ((("hps", "df-cnn"), False), (("tf",), True)):
-        kind = {"bases": bases, "trials": 10, "beyond_smoke": beyond}
-        yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind)
-        yield from (replace(_planted("lasem", preset=preset), **kind) for preset in ("paper", "released"))
-        yield from (
-            replace(_planted("lasem", preset="paper", em=em), **kind | {"beyond_smoke": True}) for em in E_STEPS
-        )
-        scarce = {"stream": {"fraction": 0.25}, "schedule": {"epochs": 120}}
-        yield replace(_planted("lasem", preset="paper", **scarce), **kind | {"beyond_smoke": True})
+    scarce = {"stream": {"fraction": 0.25}, "schedule": {"epochs": 120}}
+    short = {"stream": {"order": (0, 1, 2) * 6}, "schedule": {"epochs": 5}}
+    for bases, profiles in ((("hps", "df-cnn"), ()), (("tf",), FULL)):
+        kind = {"bases": bases, "trials": 10}
+        yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind, only_at=profiles)
+        yield from (replace(_planted("lasem", preset=name), **kind, only_at=profiles) for name in ("paper", "released"))
+        yield from (replace(_planted("lasem", preset="paper", em=em), **kind, only_at=FULL) for em in E_STEPS)
+        for scale in (scarce, *(short | _em(**em) for em in SHORT_VISITS)):
+            yield replace(_planted("lasem", preset="paper", **scale), **kind, only_at=("quick",))
 
 
 def _scale(n_tasks: int, epochs: int) -> dict[str, Any]:
@@ -121,6 +122,8 @@ E_STEPS = (
     {"prior": "related"},
     {"start": 6, "evidence": "held-out"},
 )
+SHORT_VISITS = ({}, {"revisit": "search"}, {"rollback": False}, {"rollback": False, "revisit": "search"})
+FULL = ("quick", "paper")  # smoke rehearses with a part
 REFRESHED = _em(prune="refreshed")  # exact EM on ten tasks of 200 epochs takes seven times as long
 LASEM = _on_three_data_sets("lasem", at_quick=REFRESHED)
 STATIC = _on_three_data_sets("static", configs=(STATIC_SET,))
@@ -236,7 +239,7 @@ def plan(
     dataset = dataset or ("planted" if profile == "smoke" else None)
     common = {"profile": profile, "preset": preset}
     families = [family for name in _names(artefacts) for family in _families(name)]
-    families = [family for family in families if not (family.beyond_smoke and profile == "smoke")]
+    families = [family for family in families if profile in family.only_at or not family.only_at]
     specs = (spec for family in families for spec in _expand(family, common, seeds, dataset, dict(settings or {})))
     return list(dict.fromkeys(specs))
 

@@ -18,7 +18,7 @@ MOST_PLANTED_CLASSES = 2000  # a megabyte of images each
 
 def check_consistency(spec: RunSpec) -> None:
     """Raise ValueError for the first check that fails."""
-    for check in (_base, _config, _groups, _order, _planted, _pruning, _search, _fixed_mass, _tie):
+    for check in (_base, _config, _groups, _order, _planted, _pruning, _revisit, _search, _fixed_mass, _tie):
         check(spec)
 
 
@@ -61,6 +61,21 @@ def _pruning(spec: RunSpec) -> None:
     em = spec.em
     if em.prune != "off" and spec.method != "lasem":
         raise ValueError(f"em.prune '{em.prune}' does not fit method '{spec.method}'; only lasem prunes, use off")
+
+
+def _revisit(spec: RunSpec) -> None:
+    if spec.em.revisit == "fixed" or spec.method != "lasem":
+        return
+    if not isinstance(spec.stream.order, tuple) or len(set(spec.stream.order)) == len(spec.stream.order):
+        raise ValueError(
+            f"em.revisit 'search' changes nothing where no task is revisited (stream.order {spec.stream.order}); "
+            "give an order such as 0,1,0,1, or use fixed"
+        )
+    if spec.em.prior in ("history", "related"):
+        raise ValueError(
+            f"em.revisit 'search' does not fit em.prior '{spec.em.prior}', which takes in a finished task's counts; "
+            "use another prior, or fixed"
+        )
 
 
 def free_layers(spec: RunSpec) -> int:

@@ -31,7 +31,7 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("model.weight_std", "model.weight_init", ("truncated-normal",)),
     ("schedule.test_every", "schedule.evaluation", ("lazy",)),
     ("em.likelihood em.prior em.prior_count em.forget", "method", ("lasem",)),
-    ("em.start em.temper em.evidence", "method", ("lasem",)),
+    ("em.start em.temper em.evidence em.revisit", "method", ("lasem",)),
     ("em.prune_eps em.prune_every em.prune_samples", "method", ("lasem",)),
     ("em.prior_count", "em.prior", ("count", "history", "related")),
     ("em.forget", "em.prior", ("count",)),

@@ -156,6 +156,7 @@ class EMSpec(Part):
     m_steps: Positive = 1
     rollback: bool = True  # shared layers that a finished task did not choose return to their old value
     shared_init: Literal["once", "until-transferred"] = "once"
+    revisit: Literal["fixed", "search"] = "fixed"  # of a task whose last visit left its configuration unclear
     groups: str = ""  # a partition such as 1,2,3|4,5,6; empty: every layer alone
     fixed_mass: Fraction = 0.9  # fixed-posterior: weight of the chosen configuration
     prune: Literal["off", "refreshed", "sampled"] = "off"  # leave out configurations without weight

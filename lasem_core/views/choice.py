@@ -7,7 +7,7 @@ corrected for the number of variants and bases (Holm 1979).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -17,16 +17,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lasem_core.common.statistics import LEVEL, MIN_TRIALS, UNDECIDED, holm, paired_p, t_interval
-from lasem_core.runs.artefacts import E_STEPS
+from lasem_core.runs.artefacts import E_STEPS, SHORT_VISITS
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import COLOURS
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.planted import COMPARISONS, PLANTED, compared, trial_table, variant
+from lasem_core.views.planted import COMPARISONS, PLANTED, compared, spelled, trial_table, variant
 from lasem_core.views.words import plus_minus, title
 
 PAPER = "paper"
-VARIANTS = [PAPER, "released", *(", ".join(f"{name}={value}" for name, value in em.items()) for em in E_STEPS)]
+
+
+def _named(em: Mapping[str, object]) -> str:
+    return ", ".join(spelled(f"em.{name}", value) for name, value in em.items())
+
+
+VARIANTS = (PAPER, "released", *map(_named, E_STEPS))
+VISITS = (PAPER, *(", ".join(filter(None, ["6 visits", _named(em)])) for em in SHORT_VISITS))
 BASES = ("hps", "tf", "df-cnn")
 BETTER, WORSE = "better", "worse"
 AGREEMENTS = {
@@ -49,14 +56,14 @@ def by_trial(records: Iterable[RunRecord], measure: str = "final_accuracy") -> p
     return complete.groupby(["base", "variant", "seed"], as_index=False)[["accuracy", *COMPARISONS]].mean()
 
 
-def variant_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row per base and variant of `by_trial`: means over trials, half-widths of 95 % t-intervals in `*_ci`.
+def variant_table(trials: pd.DataFrame, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
+    """One row per base and one of `variants` in `by_trial`: means over trials, 95 % t-intervals' half-widths in `*_ci`.
 
     `gain` is the accuracy minus that of preset `paper` on the same seeds, with its two-sided paired t-test: `p`, Holm's
     `corrected` p over all rows that have one, and `verdict`.
     """
     accuracy = trials.pivot_table("accuracy", ["base", "seed"], "variant")
-    rows = [_row(base, name, trials, accuracy) for base in BASES for name in VARIANTS]
+    rows = [_row(base, name, trials, accuracy) for base in BASES for name in variants]
     table = pd.DataFrame([row for row in rows if row["n"]], columns=list(rows[0]))
     table["corrected"] = holm(table["p"])
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
@@ -151,10 +158,10 @@ def agreement_in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(trials=table["n"])
 
 
-def gains(evidence: Evidence) -> Figure:
+def gains(evidence: Evidence, variants: Sequence[str] = VARIANTS) -> Figure:
     """Gain of every variant over preset `paper` on the same seeds, with 95 % intervals over trials."""
-    table = variant_table(by_trial(evidence.records))
-    names = VARIANTS[1:]
+    table = variant_table(by_trial(evidence.records), variants)
+    names = [name for name in variants if name != PAPER]
 
     def draw(axes: Axes, _: str, base: str) -> bool:
         here = table[(table["base"] == base) & (table["pairs"] > 0)].set_index("variant").reindex(names)
