@@ -149,3 +149,34 @@ def test_pictures(view, evidence):
 def test_the_sentence_says_when_nothing_can_be_said(evidence):
     assert "Too few trials" in choice.sentence(evidence)
     assert "Too few trials" in choice.sentence(Evidence("choice", "quick", evidence.specs, []))
+
+
+def test_the_sentence_counts_verdicts_and_names_the_largest_gain():
+    seeds = range(3)
+    gains = {"start=6": (0.10, 0.12, 0.14), "temper=0.5": (-0.1, 0.3, 0.0)}
+    made = [
+        lasem_run(seed, name, related, 0.5 + (gains[name][seed] if name in gains else 0))
+        for seed in seeds
+        for name in ("paper", *gains)
+        for related in planted.PLANTED
+    ]
+    statics = [static_run(seed, related) for seed in seeds for related in planted.PLANTED]
+    words = choice.sentence(Evidence("choice", "quick", [r.spec for r in made], [*made, *statics]))
+    assert words.startswith("Of 2 comparisons with preset paper, 1 are better, 0 worse and 1 undecided")
+    assert words.endswith("the largest gain is +12.0 ± 5.0 points (HPS with start=6, n = 3).")
+
+
+def lasem_run(seed, name, relatedness, accuracy):
+    em = {"start=6": {"start": 6}, "temper=0.5": {"temper": 0.5}}.get(name, {})
+    return _run(f"{name}{seed}{relatedness}", accuracy, seed, relatedness, method="lasem", em=em)
+
+
+def static_run(seed, relatedness):
+    return _run(f"static{seed}{relatedness}", 0.4, seed, relatedness, method="static", config="1111")
+
+
+def _run(name, accuracy, seed, relatedness, **options):
+    stream = {"relatedness": relatedness, "n_tasks": 3}
+    return record(
+        name, accuracy, 1.0, dataset="planted", base="hps", profile="quick", seed=seed, stream=stream, **options
+    )

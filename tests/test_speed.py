@@ -99,8 +99,14 @@ def test_course_of_pruned_runs_without_a_twin(records):
     alone = lasem("lonely", "hps", 7, 0.4, 5, prune="refreshed")
     alone = replace(alone, spec=alone.spec.model_copy(update={"schedule": ScheduleSpec(epochs=4)}))
     (row,) = pairs.course_table([*records, alone]).to_dict("records")
-    assert (row["dataset"], row["base"], row["tasks"], row["epochs"], row["of"]) == ("cifar100", "hps", 10, 4, 16)
-    assert [row[f"{n}/10"] for n in (1, 3, 6, 8)] == [5, 1, 1, 1]
+    assert (row["dataset"], row["base"], row["tasks"], row["epochs"], row["configurations"]) == (
+        "cifar100",
+        "hps",
+        10,
+        4,
+        16,
+    )
+    assert row["evaluated, tenth by tenth"] == "5.0 1.0 1.0 1.0"
 
 
 def test_verdicts_over_all_bases_and_each(records):

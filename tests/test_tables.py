@@ -269,3 +269,9 @@ def test_what_is_recorded_and_what_is_not():
     table = tables.coverage(Evidence("table3", "quick", [*evidence.specs, *more], evidence.records))
     assert table["recorded"].tolist() == ["3 of 3", "3 of 3", "0 of 1"]
     assert table["the rest would take"].tolist() == ["", "", "duration unknown"]
+
+
+def test_a_table_in_markdown():
+    table = pd.DataFrame({"dataset": ["cifar100"], "base": ["hps"], "groups": ["1|2"]})
+    lines = ["| data | sharing | groups |", "| --- | --- | --- |", "| CIFAR-100 | HPS | 1\\|2 |"]
+    assert tables.markdown(table).splitlines() == lines

@@ -92,15 +92,21 @@ def _verdict(row: object) -> str:
 
 
 def in_points(table: pd.DataFrame) -> pd.DataFrame:
-    """A `variant_table` for reading: percent and points with 95 % intervals."""
+    """The gains of a `variant_table` for reading: percent and points with 95 % intervals."""
     shown = table[["base", "variant"]].assign(**{"final accuracy (%)": (100 * table["accuracy"]).round(1)})
     gains = zip(100 * table["gain"], 100 * table["gain_ci"], table["pairs"], strict=True)
     shown["gain over paper (points)"] = [plus_minus(mean, half, 1, n, "+") for mean, half, n in gains]
     shown["corrected p"] = [f"{p:.3f}" if np.isfinite(p) else "-" for p in table["corrected"]]
+    return shown.assign(verdict=table["verdict"])
+
+
+def beside_static(table: pd.DataFrame) -> pd.DataFrame:
+    """Where a `variant_table` stands among the static configurations of the same trials, in points."""
+    shown = table[["base", "variant"]].copy()
     for name, words in COMPARISONS.items():
         rows = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
         shown[f"{words} (points)"] = [plus_minus(mean, half, 1, sign="+") for mean, half in rows]
-    return shown.assign(verdict=table["verdict"])
+    return shown.assign(n=table["n"])
 
 
 def agreement_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -229,5 +235,6 @@ def sentence(evidence: Evidence) -> str:
     words = f"Of {len(tested)} comparisons with preset paper, {counts.get(BETTER, 0)} are better, "
     words += f"{counts.get(WORSE, 0)} worse and {counts.get(UNDECIDED, 0)} undecided after Holm's correction"
     best = tested.loc[tested["gain"].idxmax()]
-    by = plus_minus(100 * best["gain"], 100 * best["gain_ci"], 1, int(best["pairs"]), "+")
-    return f"{words}; the largest gain is {by} points, {title('', best['base'])} with {best['variant']}."
+    by = plus_minus(100 * best["gain"], 100 * best["gain_ci"], 1, sign="+")
+    where = f"{title('', best['base'])} with {best['variant']}, n = {int(best['pairs'])}"
+    return f"{words}; the largest gain is {by} points ({where})."

@@ -179,6 +179,31 @@ def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def locking_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Per data set and base: at which of a task's recorded mini-batches LASEM's choice last changes, and in how many
+    tasks it is the one that the task ends in."""
+    kinds: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        if record.spec.method == "lasem":
+            kinds.setdefault((record.spec.dataset, record.spec.base), []).append(record)
+    return pd.DataFrame([_locking(*kind, here) for kind, here in kinds.items()])
+
+
+def _locking(dataset: str, base: str, records: Sequence[RunRecord]) -> dict[str, object]:
+    switches = [switch for record in records for switch in _last_switch_by_task(record)]
+    recorded = records[0].posterior["step"].max() + 1
+    same = [_chosen_early(record, task) for record in records for task in range(1, len(record.configs) + 1)]
+    return {"dataset": dataset, "base": base, "tasks": len(switches), "runs": len(records),
+            "median last switch": int(np.median(switches)), "latest": max(switches), "recorded": int(recorded),
+            "kept to the end (%)": f"{100 * np.mean(same):.0f}"}  # fmt: skip
+
+
+def _chosen_early(record: RunRecord, task: int) -> bool:
+    """Whether a task ends in the configuration that has won most of its recorded mini-batches."""
+    names, posteriors = recorded_posterior(record, task)
+    return names[int(wins(posteriors)[-1].argmax())] == record.configs[task - 1]
+
+
 def _last_switch_by_task(record: RunRecord) -> list[int]:
     tasks = range(1, len(set(record.posterior["task"])) + 1)
     return [last_switch(wins(recorded_posterior(record, task)[1])) for task in tasks]

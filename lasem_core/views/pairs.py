@@ -131,9 +131,9 @@ def course_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 def _course(record: RunRecord) -> dict[str, object]:
     spec, history = record.spec, record.history[record.history["epoch"] > 0]
     tenth = (TENTHS * (history["epoch"] - 1)) // spec.schedule.epochs
-    means = history.groupby(tenth)["evaluated"].mean().round(1)
+    means = " ".join(f"{mean:.1f}" for mean in history.groupby(tenth)["evaluated"].mean())
     own = {name: value for name, value in place(record).items() if name in ("dataset", "base", "tasks", "epochs")}
-    return own | {"of": len(spec.space)} | {f"{n + 1}/{TENTHS}": value for n, value in means.items()}
+    return own | {"configurations": len(spec.space), "evaluated, tenth by tenth": means}
 
 
 def trajectories(pairs: Sequence[Pair]) -> Figure:

@@ -39,7 +39,12 @@ HEADINGS = METRIC_NAMES | {
     "dataset": "data", "base": "sharing", "config": "configuration", "claim": "what the paper says", "name": "",
     "margin": "paired difference", "lr": "learning rate",
 }  # fmt: skip
-BADGES = {"reproduced": "#cce5f6", "not reproduced": "#f9d5b5", "undecided": "#e6e6e6", "not run": "#f4f4f4"}
+_YES, _NO, _OPEN = "#cce5f6", "#f9d5b5", "#e6e6e6"
+BADGES = {
+    "reproduced": _YES, "equivalent": _YES, "as planted": _YES, "better": _YES,
+    "not reproduced": _NO, "different": _NO, "against it": _NO, "worse": _NO,
+    "undecided": _OPEN, "not run": "#f4f4f4",
+}  # fmt: skip
 
 
 def summary_table(evidence: Evidence) -> pd.DataFrame:
@@ -190,12 +195,13 @@ def show(table: pd.DataFrame) -> None:
     if "verdict" in html:
         html["verdict"] = html["verdict"].map(_badge)
     page = html.to_html(index=False, escape=False, border=0, justify="left")
-    page = page.replace("<td>", '<td style="text-align: left">')  # JupyterLab's style is for numbers
+    for cell in ("<td>", "<th>"):  # JupyterLab's style is for numbers
+        page = page.replace(cell, cell[:-1] + ' style="text-align: left">')
     display({"text/html": page, "text/plain": shown.to_string(index=False)}, raw=True)
 
 
 def _badge(word: str) -> str:
-    colour = BADGES.get(word.removesuffix(", on a stand-in"), "#e6e6e6")
+    colour = BADGES.get(word.removesuffix(", on a stand-in"), _OPEN)
     return f'<span style="background: {colour}; color: #222; padding: 0 0.4em; border-radius: 0.3em">{word}</span>'
 
 
@@ -209,10 +215,11 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     if {"margin", "margin_ci"} <= set(table):
         shown["margin"] = [_margin(row) for row in table.itertuples()]
         shown = _without_idle(shown[["claim", "dataset", "margin", "profile", "verdict"]])
-    for column, names in {"dataset": DATASET_NAMES, "base": BASE_NAMES, "method": METHOD_NAMES}.items():
+    words = {"dataset": DATASET_NAMES, "base": BASE_NAMES, "method": METHOD_NAMES, "accuracy": METRIC_NAMES}
+    for column, names in words.items():
         if column in shown:
             shown[column] = [names.get(value, value) for value in shown[column]]
-    return shown.rename(columns=HEADINGS)
+    return shown.rename(columns=HEADINGS | DATASET_NAMES)
 
 
 def _without_idle(claims: pd.DataFrame) -> pd.DataFrame:
@@ -233,6 +240,13 @@ def _published(value: float, half: float) -> str:
     """As many digits as the paper prints."""
     digits = 1 if round(value, 1) == value and not (np.isfinite(half) and round(half, 1) != half) else 2
     return plus_minus(value, half, digits)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table for reading, as a page of text has it."""
+    shown = readable(table).astype(str)
+    rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 README_COLUMNS = ("", *METRIC_NAMES.values(), "paper (2000 epochs)")

@@ -1,0 +1,43 @@
+"""Every executed notebook as a page, light and dark, on three widths: nothing is cut off, nothing is unreadable.
+
+nbconvert's page stands for JupyterLab's: the same cells, style sheets and themes without a server. Screenshots stay in
+.cache/browser/notebooks, to be looked at one by one.
+"""
+
+from pathlib import Path
+
+import pytest
+from nbconvert import HTMLExporter
+
+FILES = sorted((Path(__file__).parents[2] / "outputs" / "notebooks").glob("[0-9]*.ipynb"))
+WIDTHS = (800, 1280, 1920)
+
+# what stands out of the page on its right; a table or a long line may scroll within its own cell
+WIDER = """() => [...document.querySelectorAll(
+    '.jp-RenderedMarkdown, .jp-RenderedImage img, .jp-RenderedHTML > *, h1, h2')]
+  .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+SCROLLED = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText.slice(0, 60))"""
+BROKEN = "() => [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.alt)"
+NAMELESS = "() => [...document.images].filter(i => !i.alt).length"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_notebook_as_a_page(page, shots, tmp_path, path, theme):
+    html = tmp_path / "page.html"
+    html.write_text(HTMLExporter(theme=theme, exclude_input_prompt=True).from_filename(path)[0])
+    page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+    page.goto(html.as_uri())
+    problems = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 1000})
+        problems[width] = [*page.evaluate(WIDER), *page.evaluate(SCROLLED)]
+        if width == 1280:
+            (shots / "notebooks").mkdir(exist_ok=True)
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": width, "height": height})  # what is out of sight is not painted
+            page.screenshot(path=shots / "notebooks" / f"{path.stem}-{theme}.png")
+    assert page.evaluate(BROKEN) == []
+    assert page.evaluate(NAMELESS) == 0
+    assert not any(problems.values()), problems
