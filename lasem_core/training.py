@@ -27,7 +27,7 @@ from torch import Tensor
 from lasem_core.common import keyed_random
 from lasem_core.common.errors import Diverged
 from lasem_core.data.stream import Batch, Split, Task, TaskStream
-from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext, VisitLog
+from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext, VisitLog, full_batches
 from lasem_core.model.optim import learning_rate
 from lasem_core.spec.run_spec import RunSpec
 
@@ -157,18 +157,12 @@ def train_epoch(learner: Learner, context: TaskContext, epoch: int) -> EpochRepo
     index = learner.train_index(len(split))
     key = keyed_random.key(spec.seed, "order", context.visit, epoch)
     order = keyed_random.permutation(key, len(index), learner.env.device)
-    batches = _full_batches(index[order], spec.optim.batch_size)
-    for number, batch_index in enumerate(batches):
-        step = (epoch - 1) * len(batches) + number
+    n, size = full_batches(len(index), spec.optim.batch_size), spec.optim.batch_size
+    for number, batch_index in enumerate(index[order].split(size)[:n]):
+        step = (epoch - 1) * n + number
         images, labels = split.batch(batch_index)
         learner.train_step(Batch(images, labels, context.lr(epoch - 1), (spec.seed, context.visit, step)))
     return learner.end_epoch()
-
-
-def _full_batches(index: Tensor, size: int) -> list[Tensor]:
-    """The incomplete last batch is left out of this epoch (released code, item 42), unless it is the only one."""
-    batches = list(index.split(size))
-    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size else batches
 
 
 def _evaluate_epoch(learner: Learner, context: TaskContext, log: VisitLog, epoch: int) -> dict[str, Any]:

@@ -78,8 +78,14 @@ class TaskContext:
     seen: Mapping[int, Task] = field(default_factory=dict)
 
     def n_batches(self, size: int) -> int:
-        """Mini-batches of an epoch: an incomplete last one is left out, unless it is the only one."""
-        return max(1, len(self.task.train) // size)
+        """Mini-batches of an epoch over all training images."""
+        return full_batches(len(self.task.train), size)
+
+
+def full_batches(n: int, size: int) -> int:
+    """Mini-batches of an epoch over `n` images: the incomplete last one is left out of it (released code, item 42), unless
+    it is the only one."""
+    return max(1, n // size)
 
 
 @dataclass
