@@ -83,8 +83,8 @@ class TaskContext:
 
 
 def full_batches(n: int, size: int) -> int:
-    """Mini-batches of an epoch over `n` images: an incomplete last one is left out (released code, item 42), unless it is
-    the only one."""
+    """Mini-batches of an epoch over `n` images: an incomplete last one is left out (released code, item 42), unless it
+    is the only one."""
     return max(1, n // size)
 
 
