@@ -72,10 +72,10 @@ def _choices() -> Iterator[Runs]:
     """LASEM with one switch of the E-step changed at a time, beside every static configuration.
 
     At profile quick also with a quarter of the images in as many mini-batches, so that what there is to see changes and
-    not how often, and with the same epochs in six visits of every task.
+    not how often, and with the same epochs in three visits of every task.
     """
     scarce = {"stream": {"fraction": 0.25}, "schedule": {"epochs": 120}}
-    short = {"stream": {"order": (0, 1, 2) * 6}, "schedule": {"epochs": 5}}
+    short = {"stream": {"order": (0, 1, 2) * 3}, "schedule": {"epochs": 10}}
     for bases, profiles in ((("hps", "df-cnn"), ()), (("tf",), FULL)):
         kind = {"bases": bases, "trials": 10}
         yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind, only_at=profiles)

@@ -33,7 +33,7 @@ def _named(em: Mapping[str, object]) -> str:
 
 
 VARIANTS = (PAPER, "released", *map(_named, E_STEPS))
-VISITS = (PAPER, *(", ".join(filter(None, ["6 visits", _named(em)])) for em in SHORT_VISITS))
+VISITS = (PAPER, *(", ".join(filter(None, ["3 visits", _named(em)])) for em in SHORT_VISITS))
 BASES = ("hps", "tf", "df-cnn")
 BETTER, WORSE = "better", "worse"
 AGREEMENTS = {

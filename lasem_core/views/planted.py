@@ -73,7 +73,7 @@ def _trial(record: RunRecord) -> dict[str, object]:
 
 
 def variant(spec: RunSpec) -> str:
-    """The preset's name, or what differs from it: `start=6, evidence=held-out`, `6 visits, revisit=search`."""
+    """The preset's name, or what differs from it: `start=6, evidence=held-out`, `3 visits, revisit=search`."""
     order = spec.stream.order
     words = [f"{len(order) // spec.stream.n_tasks} visits"] if isinstance(order, tuple) else []
     switches = {name: value for name, value in unusual(spec).items() if name.startswith("em.")}
