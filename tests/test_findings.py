@@ -4,7 +4,7 @@ import pytest
 from sample_records import record
 
 from lasem_core.spec.run_spec import RunSpec
-from lasem_core.views import findings
+from lasem_core.views import findings, one_run
 from lasem_core.views.evidence import Evidence
 
 
@@ -58,3 +58,15 @@ def test_runs_on_different_schedules_are_not_compared():
     assert "11.9 ± 0.2 points above" in findings.sentence(mixed) and "profile paper" in findings.sentence(mixed)
     lone = [made for made in long if made.spec.method == "lasem"]
     assert findings.sentence(_evidence(0.41, others=lone)) == findings.sentence(_evidence(0.41))
+
+
+def test_when_the_choice_locks_in():
+    records = [record(f"{seed}", dataset="cifar100", method="lasem", profile="quick", seed=seed) for seed in range(2)]
+    late = record("late", dataset="cifar100", method="lasem", profile="quick", base="tf")
+    early = (late.posterior["task"] == 1) & (late.posterior["step"].between(0, 15))
+    late.posterior.loc[early, "mass"] = (late.posterior.loc[early, "config"] == "1000").astype("float16")
+    late.posterior.loc[early & (late.posterior["step"] < 5), "mass"] = 0.0625  # all alike: the first one in order
+    (hps, tf) = one_run.locking_table([*records, late]).to_dict("records")
+    assert (hps["tasks"], hps["median last switch"], hps["latest"], hps["kept to the end (%)"]) == (6, 0, 0, "100")
+    assert (tf["tasks"], tf["runs"], tf["latest"], tf["recorded"]) == (3, 1, 10, 20)
+    assert tf["kept to the end (%)"] == "67"  # 1000 won most mini-batches of task 2, which ends in 0101
