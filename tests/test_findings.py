@@ -69,4 +69,5 @@ def test_when_the_choice_locks_in():
     (hps, tf) = one_run.locking_table([*records, late]).to_dict("records")
     assert (hps["tasks"], hps["median last switch"], hps["latest"], hps["kept to the end (%)"]) == (6, 0, 0, "100")
     assert (tf["tasks"], tf["runs"], tf["latest"], tf["recorded"]) == (3, 1, 10, 20)
+    assert (hps["two trials alike (%)"], tf["two trials alike (%)"]) == ("100", "-")
     assert tf["kept to the end (%)"] == "67"  # 1000 won most mini-batches of task 2, which ends in 0101

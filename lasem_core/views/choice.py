@@ -7,8 +7,7 @@ corrected for the number of variants and bases (Holm 1979).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from lasem_core.runs.artefacts import E_STEPS, SHORT_VISITS
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import COLOURS
-from lasem_core.views.evidence import Evidence
+from lasem_core.views.evidence import Evidence, alike
 from lasem_core.views.planted import COMPARISONS, PLANTED, compared, spelled, trial_table, variant
 from lasem_core.views.words import plus_minus, title
 
@@ -141,18 +140,10 @@ def _lasem(records: Iterable[RunRecord]) -> pd.DataFrame:
 def _agreement(place: tuple[str, str, float], choices: pd.DataFrame) -> dict[str, object]:
     trials = choices.groupby("seed")[["layers", "exact"]].mean()
     row: dict[str, object] = dict(zip(["base", "variant", "fraction"], place, strict=True)) | {"n": len(trials)}
-    for name, values in {**trials, "seeds": pd.Series(list(_alike(choices)), dtype=float)}.items():
+    for name, values in {**trials, "seeds": pd.Series(alike(choices, "relatedness", "task"), dtype=float)}.items():
         row[name], row[f"{name}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
     row["seeds_ci"] = np.nan  # pairs of trials are not independent of each other
     return row
-
-
-def _alike(choices: pd.DataFrame) -> Iterator[float]:
-    """For every two trials the share of tasks in which both end in the same configuration."""
-    by_seed = choices.pivot_table("config", ["relatedness", "task"], "seed", aggfunc="first")
-    for one, other in combinations(by_seed, 2):
-        both = by_seed[[one, other]].dropna()
-        yield float((both[one] == both[other]).mean())
 
 
 def agreement_in_percent(table: pd.DataFrame) -> pd.DataFrame:

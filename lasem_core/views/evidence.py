@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -170,6 +171,13 @@ def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         if config
     ]
     return pd.DataFrame(rows, columns=[*KEYS, "task", "config"])
+
+
+def alike(choices: pd.DataFrame, *keys: str) -> list[float]:
+    """For every two trials the share of tasks, told apart by `keys`, in which both end in the same configuration."""
+    by_seed = choices.pivot_table("config", list(keys), "seed", aggfunc="first")
+    pairs = [by_seed[list(seeds)].dropna() for seeds in combinations(by_seed, 2)]
+    return [float((both.iloc[:, 0] == both.iloc[:, 1]).mean()) for both in pairs if len(both)]
 
 
 def layer_frequency(choices: pd.DataFrame) -> pd.DataFrame:

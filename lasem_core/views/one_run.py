@@ -15,7 +15,7 @@ from lasem_core.runs import results
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM, SPECIFIC, TRANSFERRED, percent
-from lasem_core.views.evidence import posterior_table
+from lasem_core.views.evidence import alike, choice_table, posterior_table
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
 from lasem_core.views.words import BASE_NAMES, joined, method_name, spread, title
 
@@ -180,8 +180,8 @@ def last_switches(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def locking_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Per data set and base: at which of a task's recorded mini-batches LASEM's choice last changes, and in how many
-    tasks it is the one that the task ends in."""
+    """Per data set and base: at which of a task's recorded mini-batches LASEM's choice last changes, in how many tasks
+    it is the one that the task ends in, and how often two trials choose the same for a task."""
     kinds: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         if record.spec.method == "lasem":
@@ -192,10 +192,12 @@ def locking_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 def _locking(dataset: str, base: str, records: Sequence[RunRecord]) -> dict[str, object]:
     switches = [switch for record in records for switch in _last_switch_by_task(record)]
     recorded = records[0].posterior["step"].max() + 1
+    pairs = alike(choice_table(records), "task")
     same = [_chosen_early(record, task) for record in records for task in range(1, len(record.configs) + 1)]
     return {"dataset": dataset, "base": base, "tasks": len(switches), "runs": len(records),
             "median last switch": int(np.median(switches)), "latest": max(switches), "recorded": int(recorded),
-            "kept to the end (%)": f"{100 * np.mean(same):.0f}"}  # fmt: skip
+            "kept to the end (%)": f"{100 * np.mean(same):.0f}",
+            "two trials alike (%)": f"{100 * np.mean(pairs):.0f}" if pairs else "-"}  # fmt: skip
 
 
 def _chosen_early(record: RunRecord, task: int) -> bool:
