@@ -166,6 +166,16 @@ def test_the_sentence_counts_verdicts_and_names_the_largest_gain():
     assert words.endswith("the largest gain is +12.0 ± 5.0 points (HPS with start=6, n = 3).")
 
 
+def test_a_trial_is_compared_only_where_every_kind_of_tasks_is():
+    kinds = list(planted.PLANTED)
+    made = [lasem_run(0, "paper", related, 0.5) for related in kinds]
+    whole = choice.by_trial([*made, *(static_run(0, related) for related in kinds)]).loc[0]
+    part = choice.by_trial([*made, *(static_run(0, related) for related in kinds[1:])]).loc[0]
+    assert (whole["accuracy"], whole["gain_over_all"]) == (pytest.approx(0.5), pytest.approx(0.1))
+    assert part["accuracy"] == pytest.approx(0.5) and math.isnan(part["gain_over_all"])
+    assert choice.by_trial(made[1:]).empty
+
+
 def lasem_run(seed, name, relatedness, accuracy):
     em = {"start=6": {"start": 6}, "temper=0.5": {"temper": 0.5}}.get(name, {})
     return _run(f"{name}{seed}{relatedness}", accuracy, seed, relatedness, method="lasem", em=em)

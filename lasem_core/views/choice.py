@@ -52,7 +52,8 @@ def by_trial(records: Iterable[RunRecord], measure: str = "final_accuracy") -> p
     runs = compared(trial_table(whole(records)), measure)
     groups = runs.groupby(["base", "variant", "seed"])
     complete = groups.filter(lambda kinds: set(kinds["relatedness"]) == set(PLANTED))
-    return complete.groupby(["base", "variant", "seed"], as_index=False)[["accuracy", *COMPARISONS]].mean()
+    trials = complete.groupby(["base", "variant", "seed"])[["accuracy", *COMPARISONS]]
+    return trials.agg(lambda kinds: kinds.mean(skipna=False)).reset_index()
 
 
 def variant_table(trials: pd.DataFrame, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
@@ -76,10 +77,10 @@ def _row(base: str, name: str, trials: pd.DataFrame, accuracy: pd.DataFrame) -> 
     if len(here) and name != PAPER and PAPER in accuracy:
         pairs = accuracy.loc[base]
         gains = (pairs[name] - pairs[PAPER]).dropna()
-    columns = {"gain": gains} | {column: here[column] for column in ("accuracy", *COMPARISONS)}
+    columns = {"gain": gains} | {column: here[column].dropna() for column in ("accuracy", *COMPARISONS)}
     for column, values in columns.items():
         row[column], row[f"{column}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
-    return row | {"pairs": len(gains), "p": paired_p(gains)}
+    return row | {"compared": int(here["regret"].count()), "pairs": len(gains), "p": paired_p(gains)}
 
 
 def _verdict(row: object) -> str:
@@ -105,7 +106,7 @@ def beside_static(table: pd.DataFrame) -> pd.DataFrame:
     for name, words in COMPARISONS.items():
         rows = zip(100 * table[name], 100 * table[f"{name}_ci"], strict=True)
         shown[f"{words} (points)"] = [plus_minus(mean, half, 1, sign="+") for mean, half in rows]
-    return shown.assign(n=table["n"])
+    return shown.assign(n=table["compared"])
 
 
 def agreement_table(records: Iterable[RunRecord]) -> pd.DataFrame:
