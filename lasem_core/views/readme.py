@@ -38,6 +38,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "contrasts": ("docs/report.md", lambda: markdown(planted.contrast_table(_trials("planted")))),
     "e-steps": ("docs/report.md", lambda: choice.sentence(_evidence("choice"))),
     "choice": ("docs/report.md", lambda: markdown(choice.in_points(_variants(choice.VARIANTS)))),
+    "e-step": ("README.md", lambda: choice.sentence(_evidence("choice"))),
+    "agreement": ("docs/report.md", lambda: markdown(choice.agreement_in_percent(_agreement()))),
     "visits": ("docs/report.md", lambda: markdown(choice.in_points(_variants(choice.VISITS)))),
     "pruning": ("docs/report.md", lambda: markdown(pairs.verdict_table(pairs.pairs_of(_evidence("speed").records)))),
     "remaining": ("docs/report.md", lambda: markdown(reproduction.remaining(OPTIONS))),
@@ -56,6 +58,11 @@ def _ledger() -> pd.DataFrame:
 
 def _trials(artefact: str) -> pd.DataFrame:
     return planted.trial_table(_evidence(artefact).records)
+
+
+def _agreement() -> pd.DataFrame:
+    table = choice.agreement_table(_evidence("choice").records)
+    return table[table["variant"].isin([choice.PAPER, "released"])]
 
 
 def _variants(variants: Sequence[str]) -> pd.DataFrame:
