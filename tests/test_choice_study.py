@@ -176,6 +176,14 @@ def test_a_trial_is_compared_only_where_every_kind_of_tasks_is():
     assert choice.by_trial(made[1:]).empty
 
 
+def test_an_unfinished_search_is_no_comparison():
+    both = [_run(f"{config}{seed}", 0.4, seed, "low", method="static", config=config)
+            for config, seed in (("1111", 0), ("1100", 0), ("1111", 1))]  # fmt: skip
+    made = [lasem_run(seed, "paper", "low", 0.5) for seed in (0, 1)]
+    table = planted.compared(planted.trial_table([*both, *made])).set_index("seed")
+    assert table["regret"].notna().tolist() == [True, False]
+
+
 def lasem_run(seed, name, relatedness, accuracy):
     em = {"start=6": {"start": 6}, "temper=0.5": {"temper": 0.5}}.get(name, {})
     return _run(f"{name}{seed}{relatedness}", accuracy, seed, relatedness, method="lasem", em=em)

@@ -67,7 +67,7 @@ def test_every_committed_record_is_on_one_page_and_planted_ones_come_first(recor
     records, text = recorded
     runs = unpack(text)[0]["runs"]
     assert {run["id"] for run in runs} == set(records)
-    assert len(text) < 1_500_000
+    assert len(text) < 1500 * len(records)
     planted = [bool(run["planted"]) for run in runs]
     assert sum(planted) >= 456
     assert planted == sorted(planted, reverse=True)
@@ -133,7 +133,7 @@ def test_seeds_of_a_family_and_statics_of_a_ground_belong_together(recorded):
     runs = unpack(recorded[1])[0]["runs"]
     low = [r for r in runs if r["data"] == "Planted tasks (low)" and r["base"] == "HPS"]
     plain = [r for r in low if r["method"] == "LASEM" and r["preset"] == "paper" and not r["others"]]
-    assert sorted(r["seed"] for r in plain) == [0, 1, 2]
+    assert sorted(r["seed"] for r in plain) == [0, 1, 2, 3, 4]
     assert len({r["family"] for r in plain}) == 1
     statics = [r for r in runs if r["ground"] == plain[0]["ground"] and r["bits"]]
     assert len({r["bits"] for r in statics}) == 16

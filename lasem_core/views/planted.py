@@ -120,7 +120,9 @@ def compared(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFr
     Regret is the accuracy of the static configuration with the best VALIDATION accuracy minus LASEM's: below 0,
     LASEM beats the search it replaces.
     """
-    static = {place: group.set_index("config") for place, group in _static(trials).groupby([*PLACE, "seed"])}
+    groups = _static(trials).groupby([*PLACE, "seed"])
+    whole = groups.size().max()  # a trial whose search is not finished has no best configuration yet
+    static = {place: group.set_index("config") for place, group in groups if len(group) == whole}
     lasem = trials[trials["method"] == "lasem"]
     rows = [
         {name: getattr(run, name) for name in [*PLACE, "variant", "seed"]}

@@ -101,7 +101,7 @@ def test_hovering_tells_value_seed_configuration_and_interval(explorer, shots):
     cell(explorer, 2, 1).hover()
     tip = explorer.locator(".tip").inner_text()
     assert re.search(
-        r"task 2, layer 1: .* %.*\nseed 0, configuration \d{4} in use\nover seeds 0, 1, 2: .* ± .* \(n=3\)", tip
+        r"task 2, layer 1: .* %.*\nseed 0, configuration \d{4} in use\nover seeds 0, 1, 2, 3, 4: .* ± .* \(n=5\)", tip
     )
 
 
