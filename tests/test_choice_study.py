@@ -103,6 +103,12 @@ def test_agreement_is_counted_by_layer_by_configuration_and_between_trials():
     assert row["n"] == 2
 
 
+def test_one_share_of_the_images_tells_no_growth():
+    table = choice.agreement_table([lasem(0, 0, ["1100", "1000"])])
+    assert choice.growth(table).empty
+    assert len(choice.growth(pd.concat([table, table.assign(fraction=0.25)]))) == 2
+
+
 def test_variants_are_named_by_what_they_change():
     def name(**switches):
         return planted.variant(build_spec({"dataset": "planted", "method": "lasem", **switches}))

@@ -171,7 +171,7 @@ def gains(evidence: Evidence, variants: Sequence[str] = VARIANTS) -> Figure:
                           markerfacecolor=COLOURS[base] if decided else "white")  # fmt: skip
         axes.axvline(0, color="0.6", lw=0.8, ls=":")
         axes.set_yticks(range(len(names)), names)
-        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="gain in final accuracy over preset paper (points)")
+        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="gain over preset paper (points)")
         axes.set_title(title("", base))
         return True
 
@@ -196,23 +196,31 @@ def regrets(evidence: Evidence) -> Figure:
     return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.6, 3.4)), evidence.caption)
 
 
+def growth(agreement: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an `agreement_table` that tell preset `paper` with less data from that with more; none where only one
+    share of the images is recorded."""
+    table = agreement[agreement["variant"] == PAPER]
+    return table if table["fraction"].nunique() > 1 else table[:0]
+
+
 def agreement_by_data(evidence: Evidence) -> Figure:
     """How many layers preset `paper` chooses as planted, by the number of training images a class has."""
-    table = agreement_table(evidence.records)
-    table = table[table["variant"] == PAPER]
+    table = growth(agreement_table(evidence.records))
 
     def draw(axes: Axes, _: str, __: str) -> bool:
         axes.set_title("")
+        if table.empty:
+            return False
         for shift, base in zip((0.98, 1.0, 1.02), BASES, strict=True):
             rows = table[table["base"] == base]
             axes.errorbar(100 * rows["fraction"] * shift, 100 * rows["layers"], yerr=100 * rows["layers_ci"],
                           fmt="o-", capsize=3, color=COLOURS[base], label=base)  # fmt: skip
         axes.axhline(50, color="0.6", lw=0.8, ls=":")
         axes.set(xlabel="training images used (%)", ylabel="layers as planted (%)", xscale="log")
-        axes.set_xticks([25, 50, 100], ["25", "50", "100"])
+        axes.set_xticks([25, 100], ["25", "100"])
         axes.minorticks_off()
         canvas.legend_of_bases(axes, set(table["base"]))
-        return len(table) > 0
+        return True
 
     return canvas.caption(canvas.panel_grid([""], [""], draw, (4.6, 3.2)), f"{evidence.caption}; dotted: by chance")
 
