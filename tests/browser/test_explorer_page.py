@@ -257,15 +257,13 @@ def test_dark(explorer, shots):
     explorer.screenshot(path=shots / "page-dark.png", full_page=True)
 
 
-def test_every_control_answers_within_50_ms_per_500_records(explorer, records):
-    """Script, style and layout; the median of seven, and the best of three goes on a machine that does other work.
-
-    All 1,226 records take 30 ms at most on an idle core: the filter by data set, whose rows are laid out anew."""
+def test_every_control_answers_within_50_ms_on_all_records(explorer, records):
+    """Script, style and layout; the median of seven, and the best of three goes on a machine that does other work."""
     assert len(records) > 500
     rounds = [explorer.evaluate(LATENCY.read_text()) for _ in range(3)]
     best = {name: min(round_[name] for round_ in rounds) for name in rounds[0]}
     print({name: round(ms, 1) for name, ms in best.items()})
-    assert max(best.values()) < 50 * len(records) / 500, best
+    assert max(best.values()) < 50, best
 
 
 def test_without_scripts_there_is_a_picture(browser, file, shots):

@@ -4,7 +4,8 @@ base64( deflate( length of the header, 4 bytes | header, JSON | bytes ) )
 
 Probabilities are bytes, 255 for 1; `explorer.js` reads them where the header's `at` points. A task keeps at most
 `EPOCHS` epochs, evenly spaced, and every last switch; of the first mini-batches `STEPS`, evenly spaced on a log axis;
-of more than `NAMES` configurations those that matter.
+of more than `NAMES` configurations those that matter. A configuration's curve is written in one piece: neighbours are
+alike, which `deflate` makes use of.
 """
 
 from __future__ import annotations
@@ -98,15 +99,16 @@ class _Run:
         self.unusual = unusual(record.spec)
         self.chose = bool(record.configs) and record.spec.method != "static" and "transfer_1" in record.history
         if self.chose:
-            self.history = record.history[record.history["epoch"] > 0]
-            self._unfold(record.posterior)
+            visits = _visits(record)
+            history = _of_visits(record.history, visits)
+            self.history = history[history["epoch"] > 0].sort_values(["visit", "epoch"], kind="stable")
+            self._unfold(_of_visits(record.posterior, visits), len(visits))
 
-    def _unfold(self, table: pd.DataFrame) -> None:
+    def _unfold(self, table: pd.DataFrame, tasks: int) -> None:
         """Dense tables from the long one; what it does not list has no mass."""
         codes, names = pd.factorize(table["config"])
-        step, epoch, task = (table[name].to_numpy() for name in ("step", "epoch", "position"))
+        step, epoch, task = (table[name].to_numpy() for name in ("step", "epoch", "visit"))
         first, mass = step >= 0, table["mass"].to_numpy(float)
-        tasks = self.history["position"].nunique()
         self.names, self.steps = list(names), np.zeros((tasks, step.max() + 1, len(names)))
         self.steps[task[first], step[first], codes[first]] = mass[first]
         self.epochs = np.zeros((tasks, self.history["epoch"].max(), len(names)))
@@ -124,7 +126,8 @@ class _Run:
     @property
     def replayable(self) -> bool:
         spec = self.record.spec
-        altered = spec.em.forget or spec.em.temper or spec.em.start  # what the replay does not know of
+        em = spec.em  # what the replay does not know of:
+        altered = em.forget or em.temper or em.start or em.revisit != "fixed"
         known = self.chose and spec.method == "lasem" and spec.em.prior in PRIORS and not altered
         return known and self.steps.size > 0 and "rest" not in self.names and len(self.names) <= MOST_REPLAYED
 
@@ -170,10 +173,10 @@ class _Run:
         for task in range(tasks):
             blob += _bytes(transfer[task, shown - 1]).tobytes()  # (E, d)
             blob += bytes(map(used.index, configs[task, shown - 1]))  # (E,)
-            blob += _bytes(self.steps[task][np.ix_(steps - 1, named)]).tobytes()  # (S, C)
-            blob += _bytes(self.epochs[task][np.ix_(shown - 1, named)]).tobytes()  # (E, C)
+            blob += _bytes(self.steps[task][np.ix_(steps - 1, named)].T).tobytes()  # (C, S)
+            blob += _bytes(self.epochs[task][np.ix_(shown - 1, named)].T).tobytes()  # (C, E)
             for rule in rules:
-                blob += _bytes(self.beliefs[rule][task][np.ix_(steps - 1, named)]).tobytes()  # (S, C)
+                blob += _bytes(self.beliefs[rule][task][np.ix_(steps - 1, named)].T).tobytes()  # (C, S)
         own = (self.record.spec.em.likelihood, self.record.spec.em.prior)
         return {
             "at": at,
@@ -213,6 +216,23 @@ def _replay(runs: Sequence[_Run]) -> None:
             _, beliefs = replay(rescale(log_lik, likelihood, rule[0], batch), rule[1], start)
             for run, belief in zip(group, beliefs, strict=True):
                 run.beliefs[rule] = belief
+
+
+def _visits(record: RunRecord) -> list[int]:
+    """By task, in the order of their first visits, the visit that the page shows: the last one that searched."""
+    tasks = record.history.groupby("position")["task"].first()
+    searched = {} if tasks.is_unique else record.posterior.groupby("position")["config"].nunique().to_dict()
+    shown: dict[int, int] = {}
+    for position, task in tasks.items():
+        if task not in shown or searched.get(position, 0) > 1:
+            shown[task] = position
+    return list(shown.values())
+
+
+def _of_visits(table: pd.DataFrame, visits: Sequence[int]) -> pd.DataFrame:
+    """The rows of `visits`, with the number of their task in the column `visit`."""
+    table = table[table["position"].isin(visits)]
+    return table.assign(visit=table["position"].map({position: task for task, position in enumerate(visits)}))
 
 
 def _shown(epochs: int, switches: Sequence[int]) -> np.ndarray:

@@ -10,6 +10,7 @@ const COLOURED = 4; // configurations with a colour of their own in a chart; the
 const BARS = 8; // configurations with a bar
 const SVG = new Set(["svg", "g", "rect", "text", "path", "line", "circle", "tspan"]);
 const ROW = 25; // pixels, as in the style sheet
+const BLOCK = 40; // rows that are styled and laid out, or not, together
 const FILTERS = { data: "Data set", method: "Method", base: "Base", profile: "Profile", seed: "Seed" };
 const MEASURES = ["after the last task", "peak at best validation", "peak on test"];
 const FOLLOWS = { // what each panel has to be drawn again for
@@ -79,9 +80,9 @@ function visit(data, run, task) {
   return {
     transfer: (epoch, layer) => transfer[when(epoch) * d + layer] / 255,
     config: (epoch) => run.used[used[when(epoch)]],
-    step: (s, c) => steps[s * C + c] / 255,
-    epoch: (e, c) => epochs[e * C + c] / 255,
-    belief: (rule, s, c) => beliefs[(rule * S + s) * C + c] / 255,
+    step: (s, c) => steps[c * S + s] / 255,
+    epoch: (e, c) => epochs[c * E + e] / 255,
+    belief: (rule, s, c) => beliefs[(rule * C + c) * S + s] / 255,
   };
 }
 
@@ -188,8 +189,9 @@ class Explorer {
     this.counted = el("span", { class: "quiet", "aria-live": "polite" });
     const titles = ["Data set", "Method", "Base", "Seed", "Tasks × epochs", "Choice of each task", "Final accuracy", "Settings"];
     this.rows = this.data.runs.map((run) => this.row(run));
+    this.blocks = range(Math.ceil(this.rows.length / BLOCK)).map((n) => el("div", { class: "block", role: "presentation" }, this.rows.slice(n * BLOCK, (n + 1) * BLOCK)));
     this.list = el("div", { class: "list", role: "listbox", tabindex: 0, "aria-label": "recorded runs", keydown: (e) => this.walk(e),
-      click: (e) => { const row = e.target.closest(".row"); if (row) this.set({ run: row.dataset.id }); } }, this.rows);
+      click: (e) => { const row = e.target.closest(".row"); if (row) this.set({ run: row.dataset.id }); } }, this.blocks);
     return el("section", { class: "panel runs", "aria-label": "Runs" },
       el("div", { class: "controls" }, fields, this.counted),
       el("div", { class: "row head", "aria-hidden": "true" }, titles.map((text) => el("span", {}, text))), this.list,
@@ -204,14 +206,19 @@ class Explorer {
   }
 
   filter() {
-    let shown = 0;
-    this.data.runs.forEach((run, i) => {
-      const fits = Object.entries(this.filters).every(([key, value]) => value === "" || String(run[key]) === value);
-      if (this.rows[i].hidden === fits) this.rows[i].hidden = !fits;
-      shown += fits;
+    const wanted = Object.entries(this.filters).filter(([, value]) => value !== "");
+    const heights = this.blocks.map(() => 0);
+    const visible = this.rows.filter((row, i) => {
+      const fits = wanted.every(([key, value]) => String(this.data.runs[i][key]) === value);
+      if (row.hidden === fits) row.hidden = !fits;
+      heights[Math.floor(i / BLOCK)] += fits ? ROW : 0;
+      return fits;
     });
-    this.counted.textContent = `${shown} of ${count(this.data.runs.length, "run")}`;
-    const visible = this.rows.filter((row) => !row.hidden);
+    this.blocks.forEach((block, n) => {
+      block.hidden = !heights[n]; // nothing of no height comes into sight
+      block.style.containIntrinsicHeight = `${heights[n]}px`; // while it is out of sight
+    });
+    this.counted.textContent = `${visible.length} of ${count(this.data.runs.length, "run")}`;
     if (visible.length && !visible.some((row) => row.dataset.id === this.state.run)) this.set({ run: visible[0].dataset.id });
   }
 
