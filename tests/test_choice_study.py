@@ -145,10 +145,17 @@ def evidence():
     return Evidence("choice", "quick", specs, records)
 
 
-@pytest.mark.parametrize("view", [choice.gains, choice.regrets, choice.agreement_by_data])
+PICTURES = {
+    choice.gains: lambda records: choice.variant_table(choice.by_trial(records)),
+    choice.regrets: lambda records: choice.compared(choice.trial_table(choice.whole(records))),
+    choice.agreement_by_data: lambda records: choice.growth(choice.agreement_table(records)),
+}
+
+
+@pytest.mark.parametrize("view", PICTURES)
 def test_pictures(view, evidence):
-    assert canvas.png(view(evidence))
-    nothing = view(Evidence("choice", "quick", evidence.specs, []))
+    assert canvas.png(view(PICTURES[view](evidence.records), evidence.caption))
+    nothing = view(PICTURES[view]([]), evidence.caption)
     assert all("not run" in [text.get_text() for text in axes.texts] for axes in nothing.axes)
 
 

@@ -77,6 +77,11 @@ def test_a_base_and_a_method_are_shown():
     assert len(EXAMPLES) == 2
 
 
-@pytest.mark.parametrize("name", readme.TABLES)
-def test_tables_are_what_the_stored_numbers_give(name):
-    assert readme.shown(name) == readme.made(name), "run: python -m lasem_core.views.readme"
+@pytest.mark.parametrize(("page", "name"), [(page, name) for page, names in readme.PAGES.items() for name in names])
+def test_tables_are_what_the_stored_numbers_give(page, name):
+    assert readme.shown(page, name) == readme.TABLES[name](), "run: python -m lasem_core.views.readme"
+
+
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_every_table_that_a_page_marks_is_made(page):
+    assert re.findall(r"<!-- end of ([\w-]+) -->", (readme.ROOT / page).read_text()) == [*readme.PAGES[page]]

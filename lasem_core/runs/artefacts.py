@@ -244,6 +244,11 @@ def plan(
     return list(dict.fromkeys(specs))
 
 
+def takes_other_data(artefact: str) -> bool:
+    """Whether another data set may take the place of the ones that `artefact` names."""
+    return any(not (family.pinned or family.profile) for family in _families(artefact))
+
+
 def _names(artefacts: Iterable[str]) -> list[str]:
     names = list(artefacts)
     for name in names:

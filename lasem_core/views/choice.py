@@ -28,7 +28,7 @@ PAPER = "paper"
 
 
 def _named(em: Mapping[str, object]) -> str:
-    return ", ".join(spelled(f"em.{name}", value) for name, value in em.items())
+    return ", ".join(map(spelled, em, em.values()))
 
 
 VARIANTS = (PAPER, "released", *map(_named, E_STEPS))
@@ -156,10 +156,9 @@ def agreement_in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(trials=table["n"])
 
 
-def gains(evidence: Evidence, variants: Sequence[str] = VARIANTS) -> Figure:
-    """Gain of every variant over preset `paper` on the same seeds, with 95 % intervals over trials."""
-    table = variant_table(by_trial(evidence.records), variants)
-    names = [name for name in variants if name != PAPER]
+def gains(table: pd.DataFrame, caption: str) -> Figure:
+    """Gain of every variant in a `variant_table` over preset `paper`, with 95 % intervals over trials."""
+    names = [name for name in dict.fromkeys(table["variant"]) if name != PAPER]
 
     def draw(axes: Axes, _: str, base: str) -> bool:
         here = table[(table["base"] == base) & (table["pairs"] > 0)].set_index("variant").reindex(names)
@@ -175,13 +174,13 @@ def gains(evidence: Evidence, variants: Sequence[str] = VARIANTS) -> Figure:
         axes.set_title(title("", base))
         return True
 
-    words = f"{evidence.caption}; filled: p < {LEVEL:g} after Holm's correction"
+    words = f"{caption}; filled: p < {LEVEL:g} after Holm's correction"
     return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.2, 2.9)), words)
 
 
-def regrets(evidence: Evidence) -> Figure:
-    """Mean regret of every variant by what the tasks have in common: 0 is as good as a search on validation data."""
-    runs = compared(trial_table(whole(evidence.records)))
+def regrets(runs: pd.DataFrame, caption: str) -> Figure:
+    """Mean regret of every variant in `compared` runs by what the tasks have in common: 0 is as good as a search on
+    validation data."""
 
     def draw(axes: Axes, _: str, base: str) -> bool:
         here = runs[runs["base"] == base]
@@ -193,7 +192,7 @@ def regrets(evidence: Evidence) -> Figure:
         axes.set(xlabel="what the tasks have in common", ylabel="", title=title("", base))
         return True
 
-    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.6, 3.4)), evidence.caption)
+    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.6, 3.4)), caption)
 
 
 def growth(agreement: pd.DataFrame) -> pd.DataFrame:
@@ -203,9 +202,8 @@ def growth(agreement: pd.DataFrame) -> pd.DataFrame:
     return table if table["fraction"].nunique() > 1 else table[:0]
 
 
-def agreement_by_data(evidence: Evidence) -> Figure:
-    """How many layers preset `paper` chooses as planted, by the number of training images a class has."""
-    table = growth(agreement_table(evidence.records))
+def agreement_by_data(table: pd.DataFrame, caption: str) -> Figure:
+    """How many layers preset `paper` chooses as planted, by the share of the training images (`growth`)."""
 
     def draw(axes: Axes, _: str, __: str) -> bool:
         axes.set_title("")
@@ -222,7 +220,7 @@ def agreement_by_data(evidence: Evidence) -> Figure:
         canvas.legend_of_bases(axes, set(table["base"]))
         return True
 
-    return canvas.caption(canvas.panel_grid([""], [""], draw, (4.6, 3.2)), f"{evidence.caption}; dotted: by chance")
+    return canvas.caption(canvas.panel_grid([""], [""], draw, (4.6, 3.2)), f"{caption}; dotted: by chance")
 
 
 def sentence(evidence: Evidence) -> str:

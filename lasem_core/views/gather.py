@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs.artefacts import plan, takes_other_data
 from lasem_core.runs.find import find, key_of
 from lasem_core.runs.pace import pace_of
 from lasem_core.runs.progress import is_silent
@@ -91,7 +91,7 @@ def _places(artefact: str, options: Options, store: RunStore) -> Iterator[list[_
     """By data set and base: the runs on the full schedule, on `quick`, and on `quick` with exact in place of pruned
     EM. The paper's data sets, and others on which two of the artefact's methods are recorded."""
     yield from (own := _parts(artefact, options, store))
-    if options.dataset:
+    if options.dataset or not takes_other_data(artefact):
         return
     known = {part.specs[0].dataset for tried in own for part in tried}
     for dataset in sorted(set(store.summaries()["dataset"]) & set(EVIDENTIAL) - known):

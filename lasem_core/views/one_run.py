@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -190,22 +190,23 @@ def locking_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _locking(dataset: str, base: str, records: Sequence[RunRecord]) -> dict[str, object]:
-    switches = [switch for record in records for switch in _last_switch_by_task(record)]
+    beliefs = [(names, wins(posteriors), record.configs[task - 1]) for record in records
+               for task, names, posteriors in _first_minibatches(record)]  # fmt: skip
+    switches = [last_switch(won) for _, won, _ in beliefs]
     recorded = records[0].posterior["step"].max() + 1
     pairs = alike(choice_table(records), "task")
-    same = [_chosen_early(record, task) for record in records for task in range(1, len(record.configs) + 1)]
+    same = [names[int(won[-1].argmax())] == chosen for names, won, chosen in beliefs]
     return {"dataset": dataset, "base": base, "tasks": len(switches), "runs": len(records),
             "median last switch": int(np.median(switches)), "latest": max(switches), "recorded": int(recorded),
             "kept to the end (%)": f"{100 * np.mean(same):.0f}",
             "two trials alike (%)": f"{100 * np.mean(pairs):.0f}" if pairs else "-"}  # fmt: skip
 
 
-def _chosen_early(record: RunRecord, task: int) -> bool:
-    """Whether a task ends in the configuration that has won most of its recorded mini-batches."""
-    names, posteriors = recorded_posterior(record, task)
-    return names[int(wins(posteriors)[-1].argmax())] == record.configs[task - 1]
-
-
 def _last_switch_by_task(record: RunRecord) -> list[int]:
-    tasks = range(1, len(set(record.posterior["task"])) + 1)
-    return [last_switch(wins(recorded_posterior(record, task)[1])) for task in tasks]
+    return [last_switch(wins(posteriors)) for _, _, posteriors in _first_minibatches(record)]
+
+
+def _first_minibatches(record: RunRecord) -> Iterator[tuple[int, list[str], np.ndarray]]:
+    """Per task, counted from 1: names of the configurations, posteriors of its recorded mini-batches (N, C)."""
+    for task in range(1, len(set(record.posterior["task"])) + 1):
+        yield task, *recorded_posterior(record, task)

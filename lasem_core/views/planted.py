@@ -76,13 +76,13 @@ def variant(spec: RunSpec) -> str:
     """The preset's name, or what differs from it: `start=6, evidence=held-out`, `3 visits, revisit=search`."""
     order = spec.stream.order
     words = [f"{len(order) // spec.stream.n_tasks} visits"] if isinstance(order, tuple) else []
-    switches = {name: value for name, value in unusual(spec).items() if name.startswith("em.")}
-    return ", ".join([*words, *(spelled(name, value) for name, value in switches.items())]) or spec.preset
+    switches = {name[3:]: value for name, value in unusual(spec).items() if name.startswith("em.")}
+    return ", ".join([*words, *map(spelled, switches, switches.values())]) or spec.preset
 
 
 def spelled(name: str, value: object) -> str:
-    """A switch of the E-step as it is written here: `roll-back off` or `start=6`."""
-    return "roll-back off" if name == "em.rollback" and not value else f"{name.removeprefix('em.')}={value}"
+    """A field of `EMSpec` as it is written here: `roll-back off` or `start=6`."""
+    return "roll-back off" if name == "rollback" and not value else f"{name}={value}"
 
 
 def _static(trials: pd.DataFrame) -> pd.DataFrame:

@@ -20,30 +20,34 @@ from lasem_core.views.tables import markdown, readme_table
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "outputs/bench"
 OPTIONS = Options(store=str(ROOT / "outputs/runs"))
-TABLES: dict[str, tuple[str, Callable[[], str]]] = {
-    "results": ("README.md", lambda: readme_table(RunStore(ROOT / "outputs/runs"))),
-    "claims": ("README.md", lambda: reproduction.tally(_ledger())),
-    "cost": ("README.md", lambda: bench_tables.cost_sentence(BENCH)),
-    "steps": ("docs/speed.md", lambda: bench_tables.steps_table(BENCH)),
-    "parts": ("docs/speed.md", lambda: bench_tables.parts_table(BENCH)),
-    "released": ("docs/speed.md", lambda: bench_tables.released_table(BENCH)),
-    "matrix": ("docs/speed.md", lambda: bench_tables.matrix_units_table(BENCH)),
-    "estimates": ("docs/speed.md", lambda: bench_tables.estimates_table(BENCH, RunStore(ROOT / "outputs/runs"))),
-    "whole": ("docs/speed.md", lambda: bench_tables.whole_table(BENCH)),
-    "tally": ("docs/report.md", lambda: reproduction.tally(_ledger())),
-    "decided": ("docs/report.md", lambda: markdown(reproduction.decided(_ledger()))),
-    "headline": ("docs/report.md", lambda: markdown(reproduction.headline(OPTIONS))),
-    "locking": ("docs/report.md", lambda: markdown(one_run.locking_table(_evidence("figure3").records))),
-    "planted": ("docs/report.md", lambda: findings.sentence(_evidence("planted"))),
-    "contrasts": ("docs/report.md", lambda: markdown(planted.contrast_table(_trials("planted")))),
-    "e-steps": ("docs/report.md", lambda: choice.sentence(_evidence("choice"))),
-    "choice": ("docs/report.md", lambda: markdown(choice.in_points(_variants(choice.VARIANTS)))),
-    "e-step": ("README.md", lambda: choice.sentence(_evidence("choice"))),
-    "agreement": ("docs/report.md", lambda: markdown(choice.agreement_in_percent(_agreement()))),
-    "visits": ("docs/report.md", lambda: markdown(choice.in_points(_variants(choice.VISITS)))),
-    "pruning": ("docs/report.md", lambda: markdown(pairs.verdict_table(pairs.pairs_of(_evidence("speed").records)))),
-    "remaining": ("docs/report.md", lambda: markdown(reproduction.remaining(OPTIONS))),
+TABLES: dict[str, Callable[[], str]] = {
+    "results": lambda: readme_table(RunStore(ROOT / "outputs/runs")),
+    "claims": lambda: reproduction.tally(_ledger()),
+    "decided": lambda: markdown(reproduction.decided(_ledger())),
+    "headline": lambda: markdown(reproduction.headline(OPTIONS)),
+    "locking": lambda: markdown(one_run.locking_table(_evidence("figure3").records)),
+    "planted": lambda: findings.sentence(_evidence("planted")),
+    "contrasts": lambda: markdown(planted.contrast_table(_trials("planted"))),
+    "e-step": lambda: choice.sentence(_evidence("choice")),
+    "agreement": lambda: markdown(choice.agreement_in_percent(_agreement())),
+    "choice": lambda: markdown(choice.in_points(_variants(choice.VARIANTS))),
+    "visits": lambda: markdown(choice.in_points(_variants(choice.VISITS))),
+    "pruning": lambda: markdown(pairs.verdict_table(pairs.pairs_of(_evidence("speed").records))),
+    "remaining": lambda: markdown(reproduction.remaining(OPTIONS)),
+    "cost": lambda: bench_tables.cost_sentence(BENCH),
+    "steps": lambda: bench_tables.steps_table(BENCH),
+    "parts": lambda: bench_tables.parts_table(BENCH),
+    "released": lambda: bench_tables.released_table(BENCH),
+    "matrix": lambda: bench_tables.matrix_units_table(BENCH),
+    "estimates": lambda: bench_tables.estimates_table(BENCH, RunStore(ROOT / "outputs/runs")),
+    "whole": lambda: bench_tables.whole_table(BENCH),
 }
+PAGES = {
+    "README.md": ("results", "claims", "e-step", "cost"),
+    "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "contrasts", "agreement", "e-step",
+                       "choice", "visits", "pruning", "remaining"),
+    "docs/speed.md": ("steps", "parts", "released", "matrix", "whole", "estimates"),
+}  # fmt: skip
 
 
 @cache
@@ -69,25 +73,23 @@ def _variants(variants: Sequence[str]) -> pd.DataFrame:
     return choice.variant_table(choice.by_trial(_evidence("choice").records), variants)
 
 
-def shown(name: str) -> str:
-    """The table `name` as its page shows it now."""
-    return _between(name).search(_page(name).read_text(encoding="utf-8"))[2]
-
-
-def made(name: str) -> str:
-    """The table `name` as the stored numbers give it."""
-    return TABLES[name][1]()
+def shown(page: str, name: str) -> str:
+    """The table `name` as `page` shows it now."""
+    return _between(name).search((ROOT / page).read_text(encoding="utf-8"))[2]
 
 
 def main() -> None:
     """Replace every table between its two comments."""
-    for name in TABLES:
-        text = _page(name).read_text(encoding="utf-8")
-        _page(name).write_text(_between(name).sub(lambda match, n=name: match[1] + made(n) + match[3], text), "utf-8")
+    for page, names in PAGES.items():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for name in names:
+            text = _filled(text, name)
+        (ROOT / page).write_text(text, encoding="utf-8")
 
 
-def _page(name: str) -> Path:
-    return ROOT / TABLES[name][0]
+def _filled(text: str, name: str) -> str:
+    made = TABLES[name]()
+    return _between(name).sub(lambda match: match[1] + made + match[3], text)
 
 
 def _between(name: str) -> re.Pattern[str]:
