@@ -15,7 +15,7 @@ from lasem_core.em import CountPrior, em_step, expected_loss
 from lasem_core.model.layers import activate
 from lasem_core.model.network import TaskTensors, Trie
 from lasem_core.model.optim import RMSProp
-from lasem_core.model.staged import StagedNetwork, Stages, StageSharing
+from lasem_core.model.staged import Stage, StagedNetwork, Stages, StageSharing
 from lasem_core.model.transfer import Initializer
 from lasem_core.spec.configs import ConfigSpace
 from lasem_core.spec.parts import ModelSpec, OptimSpec
@@ -189,7 +189,8 @@ def test_trie_equals_separate_networks(base):
     stages.try_out(x, 3)
     trie = Trie.build(space.configs, CPU, F64)
     shared = [sharing.init_shared(stage, INIT.scoped("shared", stage.number)) for stage in stages.layers]
-    task = stages.new_task(sharing, trie, 3, INIT.scoped("task"))
+    init = INIT.scoped("task")
+    task = TaskTensors.create(stages.layers, sharing, trie, Stage.fresh, [stages.head(3).fresh(init)], init)
     mine = StagedNetwork(stages, sharing, shared, task, F64, head=stages.head(3))
     logits = mine.logits(mine.features(x, trie))
     for position, config in enumerate(space):

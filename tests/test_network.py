@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from lasem_core.data.stream import Batch
 from lasem_core.em import expected_loss
+from lasem_core.model.layers import head_tensors
 from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
-from lasem_core.model.transfer import Initializer, sharing
+from lasem_core.model.transfer import Initializer, sharing, specific_filters
 from lasem_core.spec.architecture import Architecture
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
 from lasem_core.spec.parts import ModelSpec
@@ -28,7 +29,9 @@ def small_network(base, configs=SPACE.configs, size=12):
     way = sharing(spec)
     trie = Trie.build(configs, CPU, F64)
     shared = [way.init_shared(layer, init.scoped("shared", layer.number)) for layer in arch.layers]
-    task = TaskTensors.create(arch, way, trie, 3, init.scoped("task"))
+    task_init = init.scoped("task")
+    head = head_tensors(arch, 3, task_init.scoped("head"))
+    task = TaskTensors.create(arch.layers, way, trie, specific_filters, head, task_init)
     network = TaskNetwork(arch, way, shared, task, F64)
     for tensor in network.parameters():
         tensor.requires_grad_(True)

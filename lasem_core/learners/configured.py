@@ -22,9 +22,11 @@ from lasem_core.learners.open_task import EMTask, OpenTask
 from lasem_core.learners.protocol import Environment, EpochReport, Learner, TaskContext
 from lasem_core.learners.pruning import Search
 from lasem_core.model import transfer
+from lasem_core.model.layers import head_tensors
 from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
 from lasem_core.model.optim import RMSProp
-from lasem_core.model.transfer import Initializer, Tensors
+from lasem_core.model.transfer import Initializer, Sharing, Tensors, specific_filters
+from lasem_core.spec.architecture import Architecture
 from lasem_core.spec.configs import ConfigSpace, TransferConfig
 
 
@@ -35,8 +37,7 @@ class ConfiguredLearner(Learner):
 
     def __init__(self, env: Environment):
         super().__init__(env)
-        self.arch = env.arch
-        self.sharing = transfer.sharing(env.spec)
+        self.arch, self.sharing = self.body()
         self.space = self.search_space()
         self.shared: list[Tensors | None] = [None] * self.arch.depth
         self.transferred_before = [False] * self.arch.depth
@@ -45,6 +46,10 @@ class ConfiguredLearner(Learner):
         self.undecided: dict[int, dict[str, Any]] = {}  # by task: the belief that its next visit begins with
         self.open: OpenTask | None = None
         self._tries: dict[tuple[TransferConfig, ...], Trie] = {}
+
+    def body(self) -> tuple[Architecture, Sharing]:
+        """The network's layers, and how they are shared."""
+        return self.env.arch, transfer.sharing(self.spec)
 
     def search_space(self) -> ConfigSpace:
         """The configurations a new task is trained with."""
@@ -62,7 +67,8 @@ class ConfiguredLearner(Learner):
 
     def _new_task(self, context: TaskContext) -> TaskTensors:
         trie, init = self._trie(self.space.configs), self._init("task", context.visit)
-        return TaskTensors.create(self.arch, self.sharing, trie, context.task.n_classes, init)
+        head = head_tensors(self.arch, context.task.n_classes, init.scoped("head"))
+        return TaskTensors.create(self.arch.layers, self.sharing, trie, specific_filters, head, init)
 
     def _init_shared(self, visit: int) -> None:
         """Shared tensors are made once, or anew until some task has transferred them (released code, item 20)."""

@@ -1,47 +1,90 @@
-"""LASEM over the stages of a user's own network: what `Lasem` does, with other tensors."""
+"""Methods over the stages of any network in place of the layers of the paper's CNN."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lasem_core.data.stream import Batch
+from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.lasem import Lasem
 from lasem_core.learners.protocol import Environment, TaskContext
+from lasem_core.learners.static import SingleTask, Static
+from lasem_core.model import transfer
 from lasem_core.model.network import TaskTensors
-from lasem_core.model.staged import StagedNetwork, Stages, StageSharing
+from lasem_core.model.small_networks import NETWORKS
+from lasem_core.model.staged import Stage, StagedNetwork, Stages, StageSharing
+from lasem_core.model.transfer import Initializer
 
 
-class StagedLasem(Lasem):
-    """See `runs/layer_transfer.py` for the way in."""
+def named_stages(env: Environment) -> Stages:
+    """The stages of `model.network`."""
+    spec = env.spec
+    init = Initializer(spec.model, (spec.seed, "common"), env.device, env.dtype)
+    factories = NETWORKS[spec.model.network](*env.image_shape[:2])
+    return Stages(factories, torch.nn.Linear, spec.base, spec.model.dropout, init)
 
-    def __init__(self, env: Environment, stages: Stages):
-        super().__init__(env)
-        self.arch, self.sharing = stages, StageSharing(self.sharing)
+
+class OverStages(ConfiguredLearner):
+    """Mixed into a method: what it does, with the tensors of stages.
+
+    Arguments:
+        stages: a user's own (`runs/layer_transfer.py`); None: those that the run's specification names.
+    """
+
+    def __init__(self, env: Environment, stages: Stages | None = None):
+        self.stages = stages or named_stages(env)
         self.n_classes: dict[int, int] = {}  # of each task
+        super().__init__(env)
+
+    def body(self) -> tuple[Stages, StageSharing]:
+        return self.stages, StageSharing(transfer.sharing(self.env.spec))
+
+    def begin_task(self, context: TaskContext) -> None:
+        self.n_classes[context.number] = context.task.n_classes
+        train = context.task.train
+        if few := min(4, len(train)):  # none where a user's loader has the images
+            images, _ = train.batch(torch.arange(few, device=self.env.device))
+            self.stages.try_out(images.to(self.env.dtype), context.task.n_classes)
+        super().begin_task(context)
 
     def _new_task(self, context: TaskContext) -> TaskTensors:
-        n_classes = self.n_classes[context.number] = context.task.n_classes
-        return self.arch.new_task(
-            self.sharing, self._trie(self.space.configs), n_classes, self._init("task", context.visit)
-        )
+        trie, init = self._trie(self.space.configs), self._init("task", context.visit)
+        head = [self.stages.head(context.task.n_classes).fresh(init)]
+        return TaskTensors.create(self.stages.layers, self.sharing, trie, Stage.fresh, head, init)
 
     def _network(self, number: int) -> StagedNetwork:
-        head = self.arch.head(self.n_classes[number])
-        return StagedNetwork(self.arch, self.sharing, self.shared, self.tasks[number], self.env.dtype, head=head)
+        head = self.stages.head(self.n_classes[number])
+        return StagedNetwork(self.stages, self.sharing, self.shared, self.tasks[number], self.env.dtype, head=head)
 
     def train_step(self, batch: Batch) -> None:
-        self.arch.train(True)
+        self.stages.train(True)
         super().train_step(batch)
 
     def predict(self, task: int, images: Tensor) -> Tensor:
-        self.arch.train(False)
+        self.stages.train(False)
         return super().predict(task, images)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"n_classes": self.n_classes, "n_features": self.arch.n_features}
+        return super().state_dict() | {"n_classes": self.n_classes, "n_features": self.stages.n_features}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.n_classes, self.arch.n_features = state["n_classes"], state["n_features"]
+        self.n_classes, self.stages.n_features = state["n_classes"], state["n_features"]
+
+
+class StagedLasem(OverStages, Lasem):
+    """LASEM over stages."""
+
+
+class StagedStatic(OverStages, Static):
+    """One configuration of stages for all tasks."""
+
+
+class StagedSingleTask(OverStages, SingleTask):
+    """A network of stages for each task."""
+
+
+STAGED: dict[str, type[OverStages]] = {"lasem": StagedLasem, "static": StagedStatic, "single-task": StagedSingleTask}

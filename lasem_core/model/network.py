@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -19,10 +20,12 @@ from torch import Tensor
 from lasem_core.common import keyed_random
 from lasem_core.data.stream import Batch
 from lasem_core.model.crossing import send
-from lasem_core.model.layers import activate, convolve, drop, head_logits, head_tensors, tensors_of
-from lasem_core.model.transfer import Filters, Initializer, Sharing, Tensors, specific_filters
+from lasem_core.model.layers import activate, convolve, drop, head_logits, tensors_of
+from lasem_core.model.transfer import Filters, Initializer, Sharing, Tensors
 from lasem_core.spec.architecture import Architecture, ConvLayer
 from lasem_core.spec.configs import TransferConfig
+
+OwnTensors = Callable[[Any, Initializer], Tensors]
 
 
 @dataclass(frozen=True)
@@ -111,17 +114,23 @@ class TaskTensors:
     head: list[Tensors]
 
     @classmethod
-    def create(cls, arch: Architecture, sharing: Sharing, trie: Trie, n_classes: int, init: Initializer) -> TaskTensors:
-        """Fresh tensors for the configurations of `trie`; a tensor that none of them uses is not made."""
+    def create(
+        cls, layers: Sequence[Any], sharing: Sharing, trie: Trie, own: OwnTensors, head: list[Tensors],
+        init: Initializer,
+    ) -> TaskTensors:  # fmt: skip
+        """Fresh tensors for the configurations of `trie`; a tensor that none of them uses is not made.
+
+        Arguments: own, which draws the tensors of a layer that is not transferred.
+        """
         adapters = [
             sharing.init_adapter(layer, init.scoped("adapter", layer.number)) if used else None
-            for layer, used in zip(arch.layers, trie.transferred, strict=True)
+            for layer, used in zip(layers, trie.transferred, strict=True)
         ]
         specific = [
-            specific_filters(layer, init.scoped("specific", layer.number)) if used else None
-            for layer, used in zip(arch.layers, trie.specific, strict=True)
+            own(layer, init.scoped("specific", layer.number)) if used else None
+            for layer, used in zip(layers, trie.specific, strict=True)
         ]
-        return cls(adapters, specific, head_tensors(arch, n_classes, init.scoped("head")))
+        return cls(adapters, specific, head)
 
     def keep(self, config: TransferConfig) -> None:
         """Drop what `config` does not use (released code, item 19)."""

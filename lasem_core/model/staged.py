@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lasem_core.common import keyed_random
 from lasem_core.common.errors import LasemError
 from lasem_core.model.layers import drop
-from lasem_core.model.network import TaskNetwork, TaskTensors, Trie
+from lasem_core.model.network import TaskNetwork, Trie
 from lasem_core.model.transfer import Initializer, Sharing, Tensors
 from lasem_core.spec.architecture import Architecture, ConvLayer
 from lasem_core.spec.parts import ModelSpec
@@ -52,7 +52,7 @@ class Stage:
         self.factory, self.number, self.name = factory, number, name or f"stage {number}"
         self.module = self._make(init)
         self.trained = {name: list(p.shape) for name, p in self.module.named_parameters() if p.requires_grad}
-        named = self.module.named_modules() if base != "hps" else ()
+        named = self.module.named_modules() if base in ("tf", "df-cnn") else ()
         trained = {name: m for name, m in named if type(m) is nn.Conv2d and m.weight.requires_grad}
         self.convolutions = {name: self._conv_layer(conv, base) for name, conv in trained.items()}
 
@@ -214,18 +214,6 @@ class Stages:
         if logits.shape != (len(few), n_classes):
             raise LasemError(f"head makes {tuple(logits.shape)} of {len(few)} images, not ({len(few)}, {n_classes})")
 
-    def new_task(self, sharing: StageSharing, trie: Trie, n_classes: int, init: Initializer) -> TaskTensors:
-        """As `TaskTensors.create`."""
-        adapters = [
-            sharing.init_adapter(stage, init.scoped("adapter", stage.number)) if used else None
-            for stage, used in zip(self.layers, trie.transferred, strict=True)
-        ]
-        specific = [
-            stage.fresh(init.scoped("specific")) if used else None
-            for stage, used in zip(self.layers, trie.specific, strict=True)
-        ]
-        return TaskTensors(adapters, specific, [self.head(n_classes).fresh(init)])
-
     def state(self) -> list[dict[str, Any]]:
         """Per stage what does not train, and the shapes of what does."""
         return [{"trained": stage.trained, "fixed": stage.fixed()} for stage in self.layers]
@@ -254,7 +242,8 @@ class StagedNetwork(TaskNetwork):
 
     def features(self, images: Tensor, trie: Trie) -> Tensor:
         """Flattened features (C, B, F) of every configuration of `trie` for images (B, ...)."""
-        return trie.walk(images[None], self._layer).flatten(2)
+        x = images.to(self.compute_dtype) if images.is_floating_point() else images
+        return trie.walk(x[None], self._layer).flatten(2)
 
     def _layer(self, position: int, transferred: bool, x: Tensor) -> Tensor:
         tensors = self._transferred(position) if transferred else self._specific(position)

@@ -108,6 +108,18 @@ def _whole_task(dataset: str, base: str) -> Runs:
     return Runs("lasem", (dataset,), (base,), first_seed_only=True, at_quick=scale)
 
 
+def _over_stages() -> Iterator[Runs]:
+    """LASEM beside all stages shared and none, over networks that are not the paper's, with optimizer settings that
+    suit them."""
+    suits = {"optim": {"lr": 1e-3, "start": 0.0}}
+    settings = {name: merge(suits, {"model": {"network": name, "dropout": 0.0}}) for name in ("resnet", "transformer")}
+    for method, configs, em in (("static", ("all", "none"), {}), ("lasem", (None,), REFRESHED)):
+        kind = {"datasets": ("cifar100",), "bases": ("hps",), "configs": configs}
+        both = tuple(merge(one, em) for one in settings.values())
+        yield Runs(method, settings=both, at_quick=_scale(5, 40), only_at=FULL, **kind)
+        yield Runs(method, settings=(merge(settings["resnet"], _scale(2, 2)),), only_at=("smoke",), **kind)
+
+
 def _on_larger_images(method: str, *configs: str | None, **em: Any) -> Runs:
     scale = _scale(3, 10) | _em(**em)
     bases = ("hps", "df-cnn")
@@ -208,6 +220,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         _planted("lasem", preset="released"),
     ),
     "choice": tuple(_choices()),
+    "networks": tuple(_over_stages()),
     "speed": (
         _paired("static", {}, configs=("all",)),
         _paired("lasem", {}, _em(prune="refreshed")),

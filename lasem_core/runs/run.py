@@ -13,6 +13,7 @@ from lasem_core.common.errors import Diverged, LasemError
 from lasem_core.data.stream import TaskStream
 from lasem_core.learners import METHODS, Environment, Learner
 from lasem_core.learners.protocol import Map
+from lasem_core.learners.staged import STAGED
 from lasem_core.runs import results
 from lasem_core.runs.generation import generation
 from lasem_core.runs.machine import Watch, restart_peak
@@ -94,6 +95,8 @@ def make_learner(env: Environment) -> Learner:
     """The learner that `env.spec.method` names."""
     if env.spec.method not in METHODS:
         raise LasemError(f"method '{env.spec.method}' is not here yet; choose one of: {', '.join(METHODS)}")
+    if env.spec.model.network != "cnn":
+        return STAGED[env.spec.method](env)
     check_size(env.spec, env.arch)
     return METHODS[env.spec.method](env)
 

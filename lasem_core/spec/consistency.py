@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 CONFIGURED_METHODS = ("static", "fixed-posterior")
 SEARCHING_METHODS = ("lasem", "fixed-posterior", "brute-force", "darts")
 SHARING_METHODS = ("static", *SEARCHING_METHODS)
+STAGED_METHODS = ("lasem", "static", "single-task")
 MOST_CONFIGURATIONS = 2**12
 MOST_PLANTED_CLASSES = 2000  # a megabyte of images each
 
 
 def check_consistency(spec: RunSpec) -> None:
     """Raise ValueError for the first check that fails."""
-    for check in (_base, _config, _groups, _order, _planted, _pruning, _revisit, _search, _fixed_mass, _tie):
+    for check in (_base, _network, _config, _groups, _order, _planted, _pruning, _revisit, _search, _fixed_mass, _tie):
         check(spec)
 
 
@@ -27,6 +28,19 @@ def _base(spec: RunSpec) -> None:
     if needs_base == (spec.base == "none"):
         allowed = "hps, tf, df-cnn" if needs_base else "none"
         raise ValueError(f"base '{spec.base}' does not fit method '{spec.method}'; use {allowed}")
+
+
+def _network(spec: RunSpec) -> None:
+    network = spec.model.network
+    if network == "cnn":
+        return
+    if spec.method not in STAGED_METHODS:
+        allowed = ", ".join(STAGED_METHODS)
+        raise ValueError(
+            f"model.network '{network}' does not fit method '{spec.method}'; use {allowed}, or network cnn"
+        )
+    if spec.precision == "bf16":
+        raise ValueError(f"precision 'bf16' does not fit model.network '{network}'; use fp32 or fp64")
 
 
 def _config(spec: RunSpec) -> None:

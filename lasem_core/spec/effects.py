@@ -27,6 +27,8 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("stream.noise", "dataset", ("stl10", "stl10-group")),
     ("stream.test_fraction", "dataset", _SPLITTING),
     ("stream.valid_fraction stream.normalisation", "dataset", ("cifar100", "stl10", "stl10-group", *_SPLITTING)),
+    ("model.channels model.kernels model.pools model.head", "model.network", ("cnn",)),
+    ("model.kb_channels model.deconv_channels", "model.network", ("cnn",)),
     ("model.tf_orthogonality", "base", ("tf",)),
     ("model.weight_std", "model.weight_init", ("truncated-normal",)),
     ("schedule.test_every", "schedule.evaluation", ("lazy",)),

@@ -36,8 +36,10 @@ Method = Literal[
 Base = Literal["hps", "tf", "df-cnn", "none"]
 Preset = Literal["paper", "released"]
 Profile = Literal["smoke", "quick", "paper"]
+Network = Literal["cnn", "resnet", "transformer"]
 
 LARGEST = 3.4e38  # what a 32-bit float can hold
+N_STAGES = 5  # of every network in `model/small_networks.py`
 
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -98,6 +100,7 @@ class StreamSpec(Part):
 class ModelSpec(Part):
     """The task network (Figure 6; released code, items 31 to 34)."""
 
+    network: Network = "cnn"  # the paper's, or one of `model/small_networks.py` (ours)
     channels: Ints = (32, 32, 64, 64)
     kernels: Ints = (3, 3, 3, 3)
     pools: Ints = (1, 2, 1, 2)  # 1 = no pooling after this layer
@@ -112,15 +115,16 @@ class ModelSpec(Part):
 
     @property
     def depth(self) -> int:
-        """Number of convolutional layers."""
-        return len(self.channels)
+        """Number of layers, or stages, that can be shared."""
+        return len(self.channels) if self.network == "cnn" else N_STAGES
 
     @model_validator(mode="after")
     def _one_entry_per_layer(self) -> ModelSpec:
         for name in ("kernels", "pools", "kb_channels", "deconv_channels"):
             value = getattr(self, name)
-            if value is not None and len(value) != self.depth:
-                raise ValueError(f"model.{name} {value} needs {self.depth} entries, one per layer of model.channels")
+            if value is not None and len(value) != len(self.channels):
+                n = len(self.channels)
+                raise ValueError(f"model.{name} {value} needs {n} entries, one per layer of model.channels")
         return self
 
 

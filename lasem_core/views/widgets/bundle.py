@@ -67,7 +67,7 @@ def sentence(record: RunRecord) -> str:
 def ground(spec: RunSpec) -> list[Any]:
     """What runs have to have in common for their accuracies to be ranked."""
     where = [spec.dataset, spec.stream.relatedness, spec.base, spec.profile]
-    return [*where, spec.stream.n_tasks, spec.schedule.epochs, spec.model.channels]
+    return [*where, spec.stream.n_tasks, spec.schedule.epochs, spec.model.channels, spec.model.network]
 
 
 def _planted(spec: RunSpec) -> str:
