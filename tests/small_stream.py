@@ -20,15 +20,17 @@ MODEL = {
     "deconv_channels": None,
 }
 CASES = [(m, b) for m in METHODS for b in (("hps", "tf", "df-cnn") if m in SHARING_METHODS else ("none",))]
+STAGED = [("lasem", "hps", "transformer"), ("lasem", "df-cnn", "resnet"), ("lasem", "tf", "resnet"),
+          ("static", "hps", "transformer"), ("single-task", "none", "resnet")]  # fmt: skip
 CPU = torch.device("cpu")
 
 
-def spec_of(method, base="none", epochs=3, **options):
+def spec_of(method, base="none", epochs=3, network="cnn", **options):
     settings = {
         "dataset": "cifar100",
         "method": method,
         "base": base,
-        "model": MODEL,
+        "model": MODEL if network == "cnn" else {"network": network},
         "optim": {"lr": 1e-2, "batch_size": 8},
         "schedule": {"epochs": epochs, "test_every": 2},
         "den": {"expansion": 3} if method == "den" else {},

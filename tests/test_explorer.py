@@ -46,22 +46,24 @@ def few():
 def unpack(text):
     raw = zlib.decompress(base64.b64decode(text))
     start = 4 + int.from_bytes(raw[:4], "little")
-    return json.loads(raw[4:start]), np.frombuffer(raw[start:], np.uint8) / 255
+    return json.loads(raw[4:start]), np.frombuffer(raw[start:], np.uint8)
 
 
-def parts(run, shares):
+def parts(run, written):
     """Per task: transfer (E, d), configurations in use (E,), steps (S, C), epochs (E, C), beliefs (R, S, C)."""
     e, s, c, d = len(run["shown"]), len(run["steps"]), len(run["names"]), run["depth"]
     at = run["at"]
     for _ in run["configs"]:
         found = []
-        for shape in ((e, d), (e,), (c, s), (c, e), (run["rules"], c, s)):
+        for shape in ((d, e), (e,), (c, s), (c, e), (run["rules"], c, s)):
             size = int(np.prod(shape))
-            found.append(shares[at : at + size].reshape(shape))
+            found.append(written[at : at + size].reshape(shape))
             at += size
-        found[2:] = [curves.swapaxes(-1, -2) for curves in found[2:]]
-        found[1] = [run["used"][round(255 * index)] for index in found[1]]
-        yield found
+        transfer, used, *posteriors = found
+        transfer, *posteriors = [
+            np.cumsum(part, -1, np.uint8).swapaxes(-1, -2) / 255 for part in (transfer, *posteriors)
+        ]
+        yield transfer, [run["used"][index] for index in used], *posteriors
 
 
 def visits(record):
@@ -76,13 +78,13 @@ def visits(record):
 
 def test_of_a_task_that_is_visited_again_the_last_visit_that_searched_is_shown(recorded):
     records, text = recorded
-    header, shares = unpack(text)
+    header, written = unpack(text)
     again = [run for run in header["runs"] if "at" in run and len(records[run["id"]].history["position"].unique()) > 3
              and isinstance(records[run["id"]].spec.stream.order, tuple)]  # fmt: skip
     assert {records[run["id"]].spec.em.revisit for run in again} == {"fixed", "search"}
     later = 0
     for run in again:
-        shown, shares_of_layers = list(parts(run, shares)), records[run["id"]].history.filter(regex="^(pos|transfer_)")
+        shown, shares_of_layers = list(parts(run, written)), records[run["id"]].history.filter(regex="^(pos|transfer_)")
         for visit, (transfer, *_) in zip(visits(records[run["id"]]), shown, strict=True):
             last = shares_of_layers[shares_of_layers["position"] == visit].iloc[-1, 1:]
             assert np.abs(transfer[-1] - last).max() <= HALF
@@ -112,14 +114,14 @@ def test_results_and_choices_are_those_of_the_record(recorded):
 
 def test_histories_are_those_of_the_record_to_a_byte(recorded):
     records, text = recorded
-    header, shares = unpack(text)
+    header, written = unpack(text)
     chose = [run for run in header["runs"] if "at" in run]
     assert len(chose) >= 100
     for run in chose[::7]:
         history = records[run["id"]].history.set_index(["position", "epoch"])
         assert len(run["shown"]) <= EPOCHS
         assert {1, run["epochs"], *run["switches"]} <= set(run["shown"])
-        for task, (transfer, used, _, _, _) in enumerate(parts(run, shares)):
+        for task, (transfer, used, _, _, _) in enumerate(parts(run, written)):
             visit = history.loc[visits(records[run["id"]])[task]].loc[run["shown"]]
             assert np.abs(transfer - visit.filter(regex="^transfer_").to_numpy()).max() <= HALF
             assert used == visit["config"].tolist()
@@ -127,11 +129,11 @@ def test_histories_are_those_of_the_record_to_a_byte(recorded):
 
 def test_posteriors_are_those_of_the_record_to_a_byte(recorded):
     records, text = recorded
-    header, shares = unpack(text)
+    header, written = unpack(text)
     for run in [
         run for run in header["runs"] if "at" in run and run["steps"] and len(run["names"]) < 17 and run["depth"] < 9
     ][::9]:
-        for visit, (_, _, steps, epochs, _) in zip(visits(records[run["id"]]), parts(run, shares), strict=True):
+        for visit, (_, _, steps, epochs, _) in zip(visits(records[run["id"]]), parts(run, written), strict=True):
             table = records[run["id"]].posterior.query(f"position == {visit} and step >= 0")
             posterior = table.pivot(index="step", columns="config", values="mass").fillna(0)
             posterior = posterior.reindex(columns=run["names"], fill_value=0)  # brute force lists one configuration
@@ -175,13 +177,13 @@ def test_intervals_use_students_quantiles(few):
 
 
 def test_replayed_beliefs_are_on_the_page(few):
-    header, shares = unpack(pack(few)[0])
+    header, written = unpack(pack(few)[0])
     run = header["runs"][0]
     assert [tuple(rule) for rule in header["rules"]] == list(RULES)
     names, posterior = recorded_posterior(few[0], 1)
     log_lik = recover_log_likelihoods(posterior, few[0].spec)
     columns = [names.index(name) for name in run["names"]]
-    beliefs = next(parts(run, shares))[4]
+    beliefs = next(parts(run, written))[4]
     for number, (likelihood, prior) in enumerate(RULES):
         _, belief = replay(rescale(log_lik, few[0].spec.em.likelihood, likelihood, 10), prior)
         assert np.abs(beliefs[number] - belief[np.array(run["steps"]) - 1][:, columns]).max() <= HALF

@@ -9,7 +9,7 @@ from sample_records import record
 from lasem_core.spec.configs import static_set
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas, drawings, figures, one_run, tables
-from lasem_core.views.evidence import Evidence, layer_frequency, peaks_by_task
+from lasem_core.views.evidence import Evidence, layer_frequency
 
 
 def _evidence(artefact="figure3", missing=()):
@@ -119,10 +119,6 @@ def test_pictures_say_what_they_are_made_of(evidence):
 @pytest.mark.parametrize("table", ["runs", "choices", "forgetting"])
 def test_tables_behind_pictures_name_profile_and_data(evidence, table):
     assert {"profile", "dataset"} <= set(getattr(evidence, table))
-
-
-def test_peaks_by_task_are_those_at_first_best_validation():
-    assert peaks_by_task(record("a")).tolist() == pytest.approx([0.4, 0.4, 0.4])
 
 
 def test_interval_of_one_trial_is_the_value_itself():

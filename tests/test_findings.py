@@ -35,7 +35,7 @@ def test_without_records_nothing_is_claimed():
 
 def test_what_is_missing_and_for_how_long_at_the_pace_of_records():
     spec = RunSpec(dataset="cifar100", profile="quick", base="tf")
-    pace = {("cifar100", "lasem", "tf", "off"): 3.6}
+    pace = {("cifar100", "lasem", "tf", "cnn", "off"): 3.6}
     missing = _evidence(0.41, missing=[spec], pace=pace)
     assert findings.missing(missing) == "1 of 7 runs are missing (about 2.0 h at the pace of the recorded ones)."
     assert "1 more runs (about 2.0 h)" in findings.paragraph(missing)

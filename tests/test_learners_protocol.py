@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from small_stream import CASES, CPU, Memory, Stopped, environment, results, run, same, spec_of, stream
+from small_stream import CASES, CPU, STAGED, Memory, Stopped, environment, results, run, same, spec_of, stream
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from lasem_core.data.stream import Batch
@@ -16,14 +16,15 @@ from lasem_core.runs.run import make_learner
 FROZEN = ("single-task", "progressive")
 
 
-def settings(method, base):
-    return {"config": "101"} if method in ("static", "fixed-posterior") else {}
+def settings(method, network="cnn"):
+    config = "101" if network == "cnn" else "10100"
+    return {"config": config} if method in ("static", "fixed-posterior") else {}
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
+@pytest.fixture(scope="module", params=[*((*case, "cnn") for case in CASES), *STAGED], ids="-".join)
 def case(request):
-    method, base = request.param
-    spec = spec_of(method, base, **settings(method, base))
+    method, base, network = request.param
+    spec = spec_of(method, base, network=network, **settings(method, network))
     tasks = stream(order=(0, 1, 2, 0))
     memory = Memory()
     learner, life = run(spec, tasks, memory)
@@ -88,7 +89,7 @@ def two_fake_steps(method, base, device):
     """Under FakeTensorMode tensors have a device and no values: a mismatch raises, and so does waiting for one."""
     with FakeTensorMode():
         darts = {"darts": {"alpha_data": "train", "weight_optimizer": "rmsprop"}} if method == "darts" else {}
-        options = settings(method, base) | darts
+        options = settings(method) | darts
         learner = make_learner(environment(spec_of(method, base, **options), device))
         learner.begin_task(TaskContext(0, 0, ThreeWay, 1, lambda epoch: 0.01))
         images, labels = torch.zeros(4, 3, 8, 8, device=device), torch.zeros(4, dtype=torch.int64, device=device)

@@ -1,75 +1,34 @@
-"""Runs over the stages of a small ResNet and a small transformer: the promises of every method, kept there, too."""
-
-import io
-import random
+"""Runs over the stages of a small ResNet and a small transformer; what every method promises the loop is tested beside
+the others in `test_learners_protocol.py`."""
 
 import pytest
-import torch
-from small_stream import Memory, Stopped, environment, results, run, same, stream
+from sample_records import record
+from small_stream import environment, run, spec_of, stream
 
 from lasem_core import LasemError, LayerTransfer
 from lasem_core.learners.staged import STAGED
 from lasem_core.model.small_networks import NETWORKS
 from lasem_core.runs.artefacts import plan
+from lasem_core.runs.pace import expected, pace_of
 from lasem_core.runs.run import make_learner
+from lasem_core.runs.store import RunStore
 from lasem_core.spec.consistency import STAGED_METHODS
-from lasem_core.spec.parts import N_STAGES, Network, choices
+from lasem_core.spec.parts import N_STAGES, Dataset, Network, choices
 from lasem_core.spec.run_spec import build_spec
-
-SMALL = {"stream.n_tasks": "3", "schedule.epochs": "2", "optim.start": "0", "optim.lr": "0.001"}
-CASES = [("lasem", "resnet", "hps"), ("lasem", "transformer", "hps"), ("lasem", "resnet", "df-cnn"),
-         ("static", "transformer", "hps"), ("single-task", "resnet", "none")]  # fmt: skip
-
-
-def spec_of(method, network, base="hps", **options):
-    return build_spec(
-        {"dataset": "cifar100", "method": method, "base": base} | options, SMALL | {"model.network": network}
-    )
-
-
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
-def case(request):
-    spec, tasks, memory = spec_of(*request.param), stream(order=(0, 1, 2, 0)), Memory()
-    learner, life = run(spec, tasks, memory)
-    return spec, tasks, learner, life, memory.offers
-
-
-def test_a_run_stopped_anywhere_goes_on_bit_for_bit(case):
-    spec, tasks, learner, life, offers = case
-    memory = Memory(stop_at=random.Random(f"{spec.method}{spec.model.network}").randrange(2, offers))
-    with pytest.raises(Stopped):
-        run(spec, tasks, memory)
-    buffer = io.BytesIO()
-    torch.save(memory.state, buffer)
-    saved = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
-    resumed, again = run(spec, tasks, Memory(saved))
-    assert same(results(life), results(again))
-    assert same(learner.state_dict(), resumed.state_dict())
-
-
-def test_a_loaded_learner_predicts_the_same(case):
-    spec, tasks, learner, _, _ = case
-    copy = make_learner(environment(spec))
-    copy.load_state_dict(learner.state_dict())
-    for number, task in enumerate(tasks.tasks):
-        logits = learner.predict(number, task.test.images)
-        assert logits.shape == (12, 3)
-        assert torch.equal(logits, copy.predict(number, task.test.images))
-
-
-def test_every_task_has_a_bit_for_each_stage(case):
-    spec, _, learner, life, _ = case
-    assert [len(config) for config in learner.configs] == ([] if spec.method == "single-task" else [5, 5, 5])
-    layers = [name for name in life.visits[0].history[-1] if name.startswith("transfer_")]
-    assert len(layers) == spec.model.depth == 5
+from lasem_core.views import networks
+from lasem_core.views.evidence import Evidence
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_no_stage_shared_is_a_network_for_each_task(network):
     """And so the same numbers."""
-    ways = ("single-task", {"base": "none"}), ("static", {"config": "none"}), ("static", {"config": "all"})
+    ways = (
+        ("single-task", {"base": "none"}),
+        ("static", {"base": "hps", "config": "none"}),
+        ("static", {"base": "hps", "config": "all"}),
+    )
     alone, none, shared = (
-        [row["test_accuracy"] for row in run(spec_of(method, network, **how), stream())[1].accuracy]
+        [row["test_accuracy"] for row in run(spec_of(method, network=network, **how), stream())[1].accuracy]
         for method, how in ways
     )
     assert alone == none != shared
@@ -79,7 +38,7 @@ def test_no_stage_shared_is_a_network_for_each_task(network):
 def test_the_stages_are_those_a_user_would_give(network):
     factories = NETWORKS[network](3, 8)
     assert len(factories) == N_STAGES
-    spec = spec_of("static", network)
+    spec = spec_of("static", "hps", network=network)
     learner, search = make_learner(environment(spec)), LayerTransfer(factories, seed=spec.seed)
     assert [stage.trained for stage in learner.stages.layers] == [stage.trained for stage in search.stages.layers]
 
@@ -115,3 +74,68 @@ def test_the_study_has_every_network_three_ways_and_a_short_rehearsal():
         for seed in range(3)
     }
     assert {(s.dataset, s.model.network, s.schedule.epochs) for s in smoke} == {("planted", "resnet", 2)}
+
+
+def lasem_and_static(network="resnet", gains=(0.10, 0.12, 0.14)):
+    """Records of three trials, LASEM `gains` above both static configurations."""
+    chosen = ("00000", "11000", "10000")
+    for seed, gain in enumerate(gains):
+        options = {"dataset": "cifar100", "profile": "quick", "seed": seed, "model": {"network": network}}
+        for config in ("11111", "00000"):
+            name = f"{network}{config}{seed}"
+            yield record(name, 0.3, 1.0, chosen, method="static", config=config, **options)
+        yield record(f"{network}{seed}", 0.3 + gain, 1.0, chosen, method="lasem", **options)
+
+
+def test_a_gain_is_paired_with_its_seed_and_judged():
+    gains = networks.gain_table(networks.trial_table(lasem_and_static()))
+    assert gains["gain"].tolist() == pytest.approx([0.12, 0.12])
+    assert gains["ci"].tolist() == pytest.approx([4.3027 * 0.02 / 3**0.5] * 2, rel=1e-4)
+    assert gains["corrected"].tolist() == pytest.approx([2 * 0.00914] * 2, rel=1e-2)  # Holm over both comparisons
+    assert gains["verdict"].tolist() == ["better", "better"]
+    few = networks.gain_table(networks.trial_table(lasem_and_static(gains=(0.1, 0.1001))))
+    assert few["verdict"].tolist() == ["undecided", "undecided"]
+
+
+def test_the_first_task_has_nobody_to_share_with():
+    table = networks.stage_table(lasem_and_static(gains=(0.1,)))
+    assert table["shared"].tolist() == [1.0, 0.5, 0.0, 0.0, 0.0]
+
+
+def test_tables_picture_and_sentence():
+    records = [*lasem_and_static(), *lasem_and_static("transformer", (-0.1, 0.2, 0.0))]
+    evidence = Evidence("networks", "quick", [r.spec for r in records], records)
+    shown = networks.result_table(networks.trial_table(records))
+    assert shown["stages"].tolist() == ["all stages shared", "no stage shared", "LASEM"] * 2
+    assert networks.in_points(networks.gain_table(networks.trial_table(records)))["verdict"].tolist()[2] == "undecided"
+    axes = networks.stages(networks.stage_table(records), evidence.caption).axes[0]
+    assert [bar.get_height() for bar in axes.patches][:5] == [1.0, 0.5, 0.0, 0.0, 0.0]
+    words = networks.sentence(evidence)
+    assert "ResNet +12.0 ± 5.0 points against all stages shared (better)" in words
+    assert words.endswith("(n = 3).")
+
+
+def test_of_nothing_nothing_is_said():
+    nothing = Evidence("networks", "quick", [], [])
+    assert "not both recorded" in networks.sentence(nothing)
+    axes = networks.stages(networks.stage_table([]), "").axes[0]
+    assert "not run" in [text.get_text() for text in axes.texts]
+
+
+def test_a_network_has_a_pace_of_its_own(tmp_path):
+    store = RunStore(tmp_path)
+    kinds = (("a", 20.0, "cnn", "0111"), ("b", 90.0, "resnet", "01110"))
+    made = [record(name, configs=[config] * 3, seconds=seconds, profile="quick", model={"network": network})
+            for name, seconds, network, config in kinds]  # fmt: skip
+    for one in made:
+        store.put(one)
+    pace = pace_of(store)
+    seconds = [expected([one.spec], pace)[0] for one in made]
+    assert seconds == pytest.approx([20.0, 90.0])
+
+
+@pytest.mark.parametrize("dataset", choices(Dataset))
+def test_any_data_set_may_take_the_place(dataset):
+    """Also one whose own network has groups of layers."""
+    specs = plan(["networks"], "quick", seeds=[0], dataset=dataset)
+    assert {(spec.dataset, spec.em.groups, len(spec.space)) for spec in specs} == {(dataset, "", 32)}

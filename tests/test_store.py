@@ -256,13 +256,16 @@ def test_records_of_older_code_are_stale(store, monkeypatch):
         store.put(record)
 
 
-def _with_settings(path, settings):
-    """The record in `path` as a version wrote it that had more settings, by dotted name."""
+def _with_settings(path, settings, without=()):
+    """The record in `path` as a version wrote it that had more settings, by dotted name, and not those in `without`."""
     document = json.loads((path / "record.json").read_text())
     del document["checksum"]
     for dotted, value in settings.items():
         part, name = dotted.split(".")
         document["spec"][part][name] = value
+    for dotted in without:
+        part, name = dotted.split(".")
+        del document["spec"][part][name]
     body = json.dumps(document, indent=1).removesuffix("\n}").encode()
     (path / "record.json").write_bytes(body + _seal(body))
 
@@ -272,6 +275,13 @@ def test_retired_settings_at_their_neutral_value_are_left_out(store):
     _with_settings(store.put(record).path, RETIRED)
     assert store.check() == [] and store.get(record.run_id).spec == record.spec
     assert not set(RETIRED) & set(store.summaries().columns)
+
+
+def test_a_record_older_than_a_setting_has_its_neutral_value(store):
+    """Else nobody who asks for it would find the record."""
+    _with_settings(store.put(make_record()).path, {}, ["model.network", "em.revisit"])
+    assert len(store.summaries(**{"model.network": "cnn", "em.revisit": "fixed"})) == 1
+    assert store.check() == []
 
 
 def test_a_retired_setting_at_another_value_is_named(store):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+BETTER, WORSE = "better", "worse"
 EQUIVALENT, DIFFERENT, UNDECIDED, NOT_RUN = "equivalent", "different", "undecided", "not run"
 MIN_TRIALS = 3  # below, every verdict is `undecided`
 LEVEL = 0.05  # of each of the two tests
@@ -46,6 +47,13 @@ def holm(p: Sequence[float]) -> np.ndarray:
     corrected = np.full(len(values), np.nan)
     corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)).clip(max=1.0)
     return corrected
+
+
+def direction(gain: float, n: int, corrected: float) -> str:
+    """`better` or `worse` where `n` trials and their `corrected` p-value decide it, else `undecided`."""
+    if n < MIN_TRIALS or not corrected < LEVEL:
+        return UNDECIDED
+    return BETTER if gain > 0 else WORSE
 
 
 @dataclass(frozen=True)

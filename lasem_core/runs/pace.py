@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 
-KIND = ["dataset", "method", "base", "em.prune"]
+KIND = ["dataset", "method", "base", "model.network", "em.prune"]
 
 Pace = Mapping[tuple[str, ...], float]  # seconds of one epoch of one task, by kind of run
 
@@ -33,5 +33,5 @@ def expected(specs: Iterable[RunSpec], pace: Pace) -> tuple[float, int]:
 
 
 def _seconds(spec: RunSpec, pace: Pace) -> float | None:
-    per_epoch = pace.get((spec.dataset, spec.method, spec.base, spec.em.prune))
+    per_epoch = pace.get((spec.dataset, spec.method, spec.base, spec.model.network, spec.em.prune))
     return per_epoch and per_epoch * spec.stream.n_tasks * spec.schedule.epochs

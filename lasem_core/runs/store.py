@@ -198,11 +198,14 @@ class RunStore:
         return f"run {run_id} {problem}; train it again: {command_line(record.spec)} --store outputs/again"
 
 
+_NEUTRAL = dict(flatten(RunSpec.model_construct().model_dump(mode="json")))  # where a record is older than a setting
+
+
 def _summary_row(document: dict[str, Any]) -> dict[str, Any]:
     spec, summary = document["spec"], document["summary"]
     row = flat_row(document["run_id"], spec, summary, document["measured"])
     row |= {"config": spec["config"], "stale": is_stale(document)}
-    settings = {name: value for name, value in flatten(spec) if name not in row}
+    settings = {name: value for name, value in (_NEUTRAL | dict(flatten(spec))).items() if name not in row}
     others = {name: value for name, value in summary.items() if name not in row}
     return row | others | settings
 

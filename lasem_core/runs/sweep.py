@@ -140,7 +140,7 @@ def _outcomes(specs: Sequence[RunSpec], parallel: Parallel, at_once: int) -> Ite
     remaining = list(specs)
     while remaining:
         try:
-            for outcome in parallel(remaining):
+            for outcome in parallel(tuple(remaining)):  # with one job it is read while `remaining` shrinks
                 remaining.remove(outcome[0])
                 yield outcome
         except _killed():

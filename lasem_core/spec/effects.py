@@ -60,7 +60,7 @@ CHOICES = ("dataset", "method", "base", "preset", "profile")
 
 def check_effects(spec: RunSpec) -> None:
     """Raise ValueError for a setting that the run does not read and that differs from what `presets.py` gives."""
-    usual = _usual(type(spec), *(getattr(spec, choice) for choice in CHOICES))
+    usual = _usual(type(spec), *(getattr(spec, choice) for choice in CHOICES), spec.model.network)
     for names, decides, values in READERS:
         here = attrgetter(decides)(spec)
         for name in _settings(spec, names) if here not in values else ():

@@ -178,7 +178,7 @@ def seeds(profile: str, dataset: str) -> range:
     return range(SEEDS[profile].get(dataset, SEEDS[profile]["*"]))
 
 
-def resolve(dataset: str, method: str, base: str, preset: str, profile: str) -> dict[str, Any]:
+def resolve(dataset: str, method: str, base: str, preset: str, profile: str, network: str = "cnn") -> dict[str, Any]:
     """Nested values for a RunSpec; unknown names give an empty layer, the spec's own fields report them."""
     scale = PROFILES.get(profile, {"*": {}})
     layers = [DATASETS.get(dataset, {}), _METHOD_DEFAULTS.get(method, {})]
@@ -193,6 +193,8 @@ def resolve(dataset: str, method: str, base: str, preset: str, profile: str) -> 
         if (dataset, method) == ("cifar100", "den"):
             layers.append({"model": {"head": (128,)}, "den": {"expansion": 16}})  # released code, item 59
     layers.append(scale.get(dataset, scale["*"]))
+    if network != "cnn":
+        layers.append({"em": {"groups": ""}})  # a data set's groups are of its CNN's layers
     resolved: dict[str, Any] = {}
     for layer in layers:
         resolved = merge(resolved, layer)

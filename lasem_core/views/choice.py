@@ -15,7 +15,17 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.common.statistics import LEVEL, MIN_TRIALS, UNDECIDED, holm, paired_p, t_interval
+from lasem_core.common.statistics import (
+    BETTER,
+    LEVEL,
+    MIN_TRIALS,
+    UNDECIDED,
+    WORSE,
+    direction,
+    holm,
+    paired_p,
+    t_interval,
+)
 from lasem_core.runs.artefacts import E_STEPS, SHORT_VISITS
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
@@ -34,7 +44,6 @@ def _named(em: Mapping[str, object]) -> str:
 VARIANTS = (PAPER, "released", *map(_named, E_STEPS))
 VISITS = (PAPER, *(", ".join(filter(None, ["3 visits", _named(em)])) for em in SHORT_VISITS))
 BASES = ("hps", "tf", "df-cnn")
-BETTER, WORSE = "better", "worse"
 AGREEMENTS = {
     "layers": "layers as planted",
     "exact": "configurations as planted",
@@ -86,9 +95,7 @@ def _row(base: str, name: str, trials: pd.DataFrame, accuracy: pd.DataFrame) -> 
 def _verdict(row: object) -> str:
     if row.variant == PAPER:
         return ""
-    if row.pairs < MIN_TRIALS or not row.corrected < LEVEL:
-        return UNDECIDED
-    return BETTER if row.gain > 0 else WORSE
+    return direction(row.gain, row.pairs, row.corrected)
 
 
 def in_points(table: pd.DataFrame) -> pd.DataFrame:

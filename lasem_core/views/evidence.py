@@ -210,10 +210,3 @@ def posterior_table(record: RunRecord, task: int) -> pd.DataFrame:
     """
     table = record.posterior
     return table[table["task"] == task].assign(mass=lambda t: t["mass"].astype(float)).reset_index(drop=True)
-
-
-def peaks_by_task(record: RunRecord) -> pd.Series:
-    """Test accuracy at the first epoch of best validation accuracy, by task."""
-    history = record.history.dropna(subset=["test_accuracy"])
-    best = history.sort_values(["valid_accuracy", "epoch"], ascending=[False, True]).groupby("task").head(1)
-    return best.set_index("task")["test_accuracy"].sort_index()

@@ -34,6 +34,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "visits": lambda: markdown(choice.in_points(_variants(choice.VISITS))),
     "pruning": lambda: markdown(pairs.verdict_table(pairs.pairs_of(_evidence("speed").records))),
     "remaining": lambda: markdown(reproduction.remaining(OPTIONS)),
+    "networks": lambda: findings.sentence(_evidence("networks")),
     "cost": lambda: bench_tables.cost_sentence(BENCH),
     "steps": lambda: bench_tables.steps_table(BENCH),
     "parts": lambda: bench_tables.parts_table(BENCH),
@@ -43,7 +44,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "whole": lambda: bench_tables.whole_table(BENCH),
 }
 PAGES = {
-    "README.md": ("results", "claims", "e-step", "cost"),
+    "README.md": ("results", "claims", "e-step", "cost", "networks"),
     "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "contrasts", "agreement", "e-step",
                        "choice", "visits", "pruning", "remaining"),
     "docs/speed.md": ("steps", "parts", "released", "matrix", "whole", "estimates"),

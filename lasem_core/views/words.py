@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from lasem_core.common.statistics import t_interval
-from lasem_core.spec.run_spec import RunSpec
 
 BASE_NAMES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN", "none": "own network"}
 DATASET_NAMES = {
@@ -62,11 +61,6 @@ def method_name(method: str, base: str) -> str:
 def run_name(method: str, label: str, base: str) -> str:
     """`LASEM HPS`, `transfer at all layers HPS`, `static top 2 HPS`; label as `evidence.label` gives it."""
     return method_name(f"static {label}" if method == "static" and label != "all" else method, base)
-
-
-def data_and_profile(spec: RunSpec) -> str:
-    """`CIFAR-100 (quick)`."""
-    return f"{DATASET_NAMES[spec.dataset]} ({spec.profile})"
 
 
 def joined(words: Sequence[str]) -> str:

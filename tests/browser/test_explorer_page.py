@@ -176,7 +176,9 @@ def test_lasem_beside_a_static_configuration(explorer):
 
 
 def test_playing_and_jumping_to_the_last_switch(explorer, lasem, records):
-    run = next(r for r in records.values() if r.spec.preset == "released" and r.spec.base == "hps")
+    run = next(
+        r for r in records.values() if (r.spec.preset, r.spec.base, r.spec.method) == ("released", "hps", "lasem")
+    )
     choose(explorer, run=run.run_id, task=1)
     explorer.get_by_role("button", name="jump to last switch").click()
     configs = run.history.query("position == 0 and epoch > 0")["config"].tolist()

@@ -4,8 +4,8 @@ base64( deflate( length of the header, 4 bytes | header, JSON | bytes ) )
 
 Probabilities are bytes, 255 for 1; `explorer.js` reads them where the header's `at` points. A task keeps at most
 `EPOCHS` epochs, evenly spaced, and every last switch; of the first mini-batches `STEPS`, evenly spaced on a log axis;
-of more than `NAMES` configurations those that matter. A configuration's curve is written in one piece: neighbours are
-alike, which `deflate` makes use of.
+of more than `NAMES` configurations those that matter. A curve is written in one piece, each byte the step from the one
+before: small steps are what `deflate` makes most of.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lasem_core.views.planted import PLANTED
 from lasem_core.views.replay import LIKELIHOODS, last_switch, recover_log_likelihoods, replay, rescale, wins
 from lasem_core.views.words import BASE_NAMES, DATASET_NAMES, METHOD_NAMES, spread
 
-EPOCHS, STEPS, NAMES = 40, 24, 16
+EPOCHS, STEPS, NAMES = 40, 20, 16
 MOST_REPLAYED = 64  # configurations
 RULES = tuple(product(LIKELIHOODS, PRIORS))
 RESULTS = ("final_accuracy", "peak_at_best_valid", "peak_test", "forgetting_ratio")
@@ -74,8 +74,10 @@ def _planted(spec: RunSpec) -> str:
     return PLANTED[spec.stream.relatedness][0] if spec.dataset == "planted" else ""
 
 
-def _bytes(shares: np.ndarray) -> np.ndarray:
-    return np.rint(255 * np.clip(np.nan_to_num(shares), 0, 1)).astype(np.uint8)
+def _curves(shares: np.ndarray) -> bytes:
+    """Shares (N, C) as C curves of N bytes, each byte the step from the one before, modulo 256."""
+    curves = np.rint(255 * np.clip(np.nan_to_num(shares), 0, 1)).astype(np.uint8).T
+    return np.diff(curves, axis=1, prepend=np.uint8(0)).tobytes()
 
 
 @dataclass
@@ -171,12 +173,12 @@ class _Run:
         steps = np.unique(np.geomspace(1, n, STEPS).astype(int)) if n else np.zeros(0, int)
         named, rules, at = self._leading(), list(self.beliefs), len(blob)
         for task in range(tasks):
-            blob += _bytes(transfer[task, shown - 1]).tobytes()  # (E, d)
+            blob += _curves(transfer[task, shown - 1])  # (d, E)
             blob += bytes(map(used.index, configs[task, shown - 1]))  # (E,)
-            blob += _bytes(self.steps[task][np.ix_(steps - 1, named)].T).tobytes()  # (C, S)
-            blob += _bytes(self.epochs[task][np.ix_(shown - 1, named)].T).tobytes()  # (C, E)
+            blob += _curves(self.steps[task][np.ix_(steps - 1, named)])  # (C, S)
+            blob += _curves(self.epochs[task][np.ix_(shown - 1, named)])  # (C, E)
             for rule in rules:
-                blob += _bytes(self.beliefs[rule][task][np.ix_(steps - 1, named)].T).tobytes()  # (C, S)
+                blob += _curves(self.beliefs[rule][task][np.ix_(steps - 1, named)])  # (C, S)
         own = (self.record.spec.em.likelihood, self.record.spec.em.prior)
         return {
             "at": at,

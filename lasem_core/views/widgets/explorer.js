@@ -70,15 +70,24 @@ async function unpack(text) {
   return { ...JSON.parse(new TextDecoder().decode(raw.subarray(4, start))), bytes: raw.subarray(start) };
 }
 
+/** Curves of n bytes each, from the steps between their bytes. */
+function curves(steps, n) {
+  const values = steps.slice();
+  for (let i = 1; i < values.length; i++) if (i % n) values[i] += values[i - 1];
+  return values;
+}
+
 /** Readers of the history of one task of one run; the order of its parts is that of bundle.py's `write`. */
 function visit(data, run, task) {
   const [E, S, C, d] = [run.shown.length, run.steps.length, run.names.length, run.depth];
-  const sizes = [E * d, E, S * C, E * C, run.rules * S * C];
+  const sizes = [E * d, E, C * S, C * E, run.rules * C * S];
   let at = run.at + task * sizes.reduce((a, b) => a + b);
-  const [transfer, used, steps, epochs, beliefs] = sizes.map((size) => data.bytes.subarray(at, (at += size)));
+  const parts = sizes.map((size) => data.bytes.subarray(at, (at += size)));
+  const [transfer, , steps, epochs, beliefs] = [E, E, S, E, S].map((n, part) => curves(parts[part], n));
+  const used = parts[1]; // positions, no curve
   const when = (epoch) => Math.max(0, run.shown.findLastIndex((shown) => shown <= epoch));
   return {
-    transfer: (epoch, layer) => transfer[when(epoch) * d + layer] / 255,
+    transfer: (epoch, layer) => transfer[layer * E + when(epoch)] / 255,
     config: (epoch) => run.used[used[when(epoch)]],
     step: (s, c) => steps[c * S + s] / 255,
     epoch: (e, c) => epochs[c * E + e] / 255,
