@@ -99,6 +99,7 @@ TABLE = [
     --set em.=mean                                      | unknown setting
     --set .=mean                                        | unknown setting
     --set em=5                                          | em = '5'
+    --set model=5                                       | model = '5'
     --set em=5 --set em.prior=count                     | contradict
     --set stream.n_tasks.x=1                            | stream.n_tasks
     --method lasem --set method=static                  | --set method=static

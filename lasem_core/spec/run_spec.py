@@ -74,9 +74,9 @@ class RunSpec(Part):
             return given
         chosen = {name: cls.model_fields[name].default for name in ("dataset", "method", "base", "preset", "profile")}
         chosen |= {name: given[name] for name in chosen if name in given}
-        model = given.get("model", {})
-        network = model.get("network", "cnn") if isinstance(model, Mapping) else model.network
-        return merge(presets.resolve(**chosen, network=network), given)
+        model = given.get("model")
+        network = model.get("network") if isinstance(model, Mapping) else getattr(model, "network", None)
+        return merge(presets.resolve(**chosen, network=network or "cnn"), given)
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSpec:
