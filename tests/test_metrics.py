@@ -51,3 +51,4 @@ def test_t_interval():
     assert mean == 2
     assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
     assert math.isnan(t_interval([1.0])[1])
+    assert all(map(math.isnan, t_interval([])))

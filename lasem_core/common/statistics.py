@@ -20,8 +20,10 @@ LEVEL = 0.05  # of each of the two tests
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Mean and half-width of the two-sided t-interval; the half-width is NaN below two values."""
+    """Mean and half-width of the two-sided t-interval; the half-width is NaN below two values, both are for none."""
     values = np.asarray(values, dtype=float)
+    if not len(values):
+        return float("nan"), float("nan")
     if len(values) < 2:
         return float(values.mean()), float("nan")
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))

@@ -77,6 +77,11 @@ class TaskContext:
     lr: Callable[[int], float]
     seen: Mapping[int, Task] = field(default_factory=dict)
 
+    def first_images(self) -> Tensor:
+        """A few training images (B, ...), to try a network out with."""
+        train = self.task.train
+        return train.batch(torch.arange(min(4, len(train)), device=train.labels.device))[0]
+
     def n_batches(self, size: int) -> int:
         """Mini-batches of an epoch over all training images."""
         return full_batches(len(self.task.train), size)

@@ -44,10 +44,7 @@ class OverStages(ConfiguredLearner):
 
     def begin_task(self, context: TaskContext) -> None:
         self.n_classes[context.number] = context.task.n_classes
-        train = context.task.train
-        if few := min(4, len(train)):  # none where a user's loader has the images
-            images, _ = train.batch(torch.arange(few, device=self.env.device))
-            self.stages.try_out(images.to(self.env.dtype), context.task.n_classes)
+        self.stages.try_out(context.first_images(), context.task.n_classes)
         super().begin_task(context)
 
     def _new_task(self, context: TaskContext) -> TaskTensors:

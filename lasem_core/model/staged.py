@@ -191,6 +191,10 @@ class Stages:
             self._heads[sizes] = Stage(factory, self.depth + 1, self._init, name="head")
         return self._heads[sizes]
 
+    def cast(self, images: Tensor) -> Tensor:
+        """In the dtype of the parameters; whole numbers, such as tokens, stay."""
+        return images.to(self._init.dtype) if images.is_floating_point() else images
+
     def train(self, mode: bool) -> None:
         """Let dropout and its like act, or not."""
         for stage in (*self.layers, *self._heads.values()):
@@ -199,7 +203,7 @@ class Stages:
     @torch.no_grad()
     def try_out(self, images: Tensor, n_classes: int) -> None:
         """Run a few of a task's images (B, ...) through everything; raises LasemError for what cannot be trained."""
-        few = images[:4]
+        few = self.cast(images[:4])
         last = range(len(few) - 1, 0, -1)
         inputs = [few, few[[0, *last]], few[[0] * len(few)]]  # the first image in three companies
         self.train(True)
@@ -242,8 +246,7 @@ class StagedNetwork(TaskNetwork):
 
     def features(self, images: Tensor, trie: Trie) -> Tensor:
         """Flattened features (C, B, F) of every configuration of `trie` for images (B, ...)."""
-        x = images.to(self.compute_dtype) if images.is_floating_point() else images
-        return trie.walk(x[None], self._layer).flatten(2)
+        return trie.walk(self.arch.cast(images)[None], self._layer).flatten(2)
 
     def _layer(self, position: int, transferred: bool, x: Tensor) -> Tensor:
         tensors = self._transferred(position) if transferred else self._specific(position)

@@ -14,7 +14,7 @@ import copy
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,9 +48,13 @@ SHAPE = 1  # of a saved search, raised with what it holds
 
 @dataclass(frozen=True)
 class LoaderContext(TaskContext):
-    """What a learner knows of a task whose images come from `loader`."""
+    """What a learner knows of a task whose images come from `loader`; `images` are some of them."""
 
-    loader: Loader = ()
+    loader: Loader = field(kw_only=True)
+    images: Tensor = field(kw_only=True)
+
+    def first_images(self) -> Tensor:
+        return self.images
 
     def n_batches(self, size: int) -> int:
         """Mini-batches of an epoch, whatever `size`."""
@@ -167,7 +171,7 @@ class LayerTransfer:
         """Probabilities (B, K)."""
         number, x = self._known(task), torch.as_tensor(x)
         try:
-            logits = [self.learner.predict(number, self._here(part)) for part in x.split(CHUNK)]
+            logits = [self.learner.predict(number, part.to(self.env.device)) for part in x.split(CHUNK)]
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             raise LasemError(f"x {tuple(x.shape)} does not go through the stages of task {task}: {reason}") from error
@@ -205,7 +209,6 @@ class LayerTransfer:
 
     def _train(self, context: TaskContext, train: Loader, valid: Loader | None, progress: bool) -> list[dict[str, Any]]:
         """One visit of a task; its rows of the history."""
-        self.stages.try_out(next(self._batches(train, context.task.n_classes, "train"))[0], context.task.n_classes)
         self.learner.begin_task(context)
         epochs = range(1, context.epochs + 1)
         rows = []
@@ -239,21 +242,18 @@ class LayerTransfer:
     def _batches(self, loader: Loader, n_classes: int, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """On the device, checked."""
         for images, labels in batches(self._loader(loader, name == "train"), n_classes, name):
-            yield self._here(images), labels.to(self.env.device, torch.int64)
+            yield images.to(self.env.device), labels.to(self.env.device, torch.int64)
 
     def _loader(self, given: Loader, shuffle: bool) -> Loader:
         return DataLoader(given, self.spec.optim.batch_size, shuffle) if isinstance(given, Dataset) else given
-
-    def _here(self, images: Tensor) -> Tensor:
-        return images.to(self.env.device, self.env.dtype if images.is_floating_point() else images.dtype)
 
     def _context(self, number: int, n_classes: int, epochs: int, train: Loader, valid: Loader | None) -> LoaderContext:
         nothing = Split(torch.empty(0), torch.empty(0))  # learners are given batches
         held_out = self._held_out(valid, n_classes) if self.spec.em.evidence == "held-out" else nothing
         task = Task(f"task {number}", tuple(map(str, range(n_classes))), nothing, held_out, nothing)
-        first = self.epochs
+        first, (images, _) = self.epochs, next(self._batches(train, n_classes, "train"))
         return LoaderContext(number, self.visits, task, epochs, lambda e: learning_rate(self.spec.optim, first + e),
-                             loader=self._loader(train, True))  # fmt: skip
+                             loader=self._loader(train, True), images=images)  # fmt: skip
 
     def _held_out(self, valid: Loader | None, n_classes: int) -> Split:
         if valid is None:

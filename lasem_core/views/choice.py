@@ -88,7 +88,7 @@ def _row(base: str, name: str, trials: pd.DataFrame, accuracy: pd.DataFrame) -> 
         gains = (pairs[name] - pairs[PAPER]).dropna()
     columns = {"gain": gains} | {column: here[column].dropna() for column in ("accuracy", *COMPARISONS)}
     for column, values in columns.items():
-        row[column], row[f"{column}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
+        row[column], row[f"{column}_ci"] = t_interval(values)
     return row | {"compared": int(here["regret"].count()), "pairs": len(gains), "p": paired_p(gains)}
 
 
@@ -149,7 +149,7 @@ def _agreement(place: tuple[str, str, float], choices: pd.DataFrame) -> dict[str
     trials = choices.groupby("seed")[["layers", "exact"]].mean()
     row: dict[str, object] = dict(zip(["base", "variant", "fraction"], place, strict=True)) | {"n": len(trials)}
     for name, values in {**trials, "seeds": pd.Series(alike(choices, "relatedness", "task"), dtype=float)}.items():
-        row[name], row[f"{name}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
+        row[name], row[f"{name}_ci"] = t_interval(values)
     row["seeds_ci"] = np.nan  # pairs of trials are not independent of each other
     return row
 

@@ -55,7 +55,7 @@ def gain_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.Data
         ways = runs.pivot_table(measure, "seed", "way").reindex(columns=list(WAYS))
         for way in list(WAYS)[1:]:
             gains = (ways["lasem"] - ways[way]).dropna()
-            mean, half = t_interval(gains) if len(gains) else (np.nan, np.nan)
+            mean, half = t_interval(gains)
             p = paired_p(gains)
             rows.append({"network": network, "way": way, "gain": mean, "ci": half, "n": len(gains), "p": p})
     table = pd.DataFrame(rows, columns=["network", "way", "gain", "ci", "n", "p"])

@@ -161,7 +161,7 @@ def _means(runs: pd.DataFrame) -> dict[str, float]:
     row = {"accuracy": runs["accuracy"].mean(), "n": int(runs["regret"].count())}
     for name in COMPARISONS:
         values = runs[name].dropna()
-        row[name], row[f"{name}_ci"] = t_interval(values) if len(values) else (np.nan, np.nan)
+        row[name], row[f"{name}_ci"] = t_interval(values)
     return row
 
 

@@ -158,7 +158,7 @@ def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[st
         here = here[here["groups"] != ""]
     here = verdicts.longest(here)
     values = _measure(here, runs, target, accuracy)
-    mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
+    mean, half = t_interval(values)
     return {
         "name": f"{method_name(target.method, base)} {DATASET_NAMES[target.dataset]}",
         "dataset": target.dataset,

@@ -130,7 +130,7 @@ def _margins(claim: Claim, runs: pd.DataFrame) -> tuple[pd.Series, str]:
 def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
     margins, profile = _margins(claim, runs)
     level = claim.level if claim.within is None else 1 - 2 * LEVEL
-    mean, half = t_interval(margins, level) if len(margins) else (float("nan"), float("nan"))
+    mean, half = t_interval(margins, level)
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
     own |= {"profile": profile, "statement": claim.statement, "found": claim.found, "unit": claim.unit}
     same = claim.within is not None

@@ -83,5 +83,5 @@ def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
     """Mean, 95 % t-interval and number of `values`, those that are not finite left out; `-` where there is none."""
     values = np.atleast_1d(np.asarray(values, dtype=float))
     values = values[np.isfinite(values)]
-    mean, half = t_interval(values) if len(values) else (np.nan, np.nan)
+    mean, half = t_interval(values)
     return plus_minus(mean, half, digits, len(values))

@@ -77,14 +77,19 @@ function curves(steps, n) {
   return values;
 }
 
-/** Readers of the history of one task of one run; the order of its parts is that of bundle.py's `write`. */
+/** Readers of the history of one task of one run, made at its first use: many cells ask for it. */
 function visit(data, run, task) {
+  run.visits ??= [];
+  return (run.visits[task] ??= readers(data, run, task));
+}
+
+/** The order of the parts is that of bundle.py's `write`. */
+function readers(data, run, task) {
   const [E, S, C, d] = [run.shown.length, run.steps.length, run.names.length, run.depth];
   const sizes = [E * d, E, C * S, C * E, run.rules * C * S];
   let at = run.at + task * sizes.reduce((a, b) => a + b);
-  const parts = sizes.map((size) => data.bytes.subarray(at, (at += size)));
-  const [transfer, , steps, epochs, beliefs] = [E, E, S, E, S].map((n, part) => curves(parts[part], n));
-  const used = parts[1]; // positions, no curve
+  const lengths = [E, 1, S, E, S]; // of a curve; `used` are positions, each by itself
+  const [transfer, used, steps, epochs, beliefs] = sizes.map((size, part) => curves(data.bytes.subarray(at, (at += size)), lengths[part]));
   const when = (epoch) => Math.max(0, run.shown.findLastIndex((shown) => shown <= epoch));
   return {
     transfer: (epoch, layer) => transfer[layer * E + when(epoch)] / 255,
