@@ -23,6 +23,8 @@ def main(names: list[str]) -> int:
 
     os.chdir(ROOT)  # kernels start where this program is
     sources = notebook_files()
+    if unknown := set(names) - set(sources):
+        sys.exit(f"unknown notebook '{min(unknown)}'; choose from: {', '.join(sources)}")
     problems = 0
     for source in map(sources.get, names or sources):
         target = ROOT / "tests" / "notebooks" / source.name

@@ -116,8 +116,6 @@ def test_variants_are_named_by_what_they_change():
     assert name() == "paper"
     assert name(preset="released") == "released"
     assert tuple(name(em=dict(em)) for em in choice.E_STEPS) == choice.VARIANTS[2:]
-    short = {"n_tasks": 3, "order": (0, 1, 2) * 3}
-    assert tuple(name(em=dict(em), stream=short) for em in choice.SHORT_VISITS) == choice.VISITS[1:]
 
 
 def test_runs_on_less_data_are_not_compared_with_static_configurations():
@@ -146,7 +144,7 @@ def evidence():
 
 
 PICTURES = {
-    choice.gains: lambda records: choice.variant_table(choice.by_trial(records)),
+    choice.picture: lambda records: choice.variant_table(choice.by_trial(records)),
     choice.regrets: lambda records: choice.compared(choice.trial_table(choice.whole(records))),
     choice.agreement_by_data: lambda records: choice.growth(choice.agreement_table(records)),
 }

@@ -90,7 +90,7 @@ def lasem_and_static(network="resnet", gains=(0.10, 0.12, 0.14)):
 def test_a_gain_is_paired_with_its_seed_and_judged():
     gains = networks.gain_table(networks.trial_table(lasem_and_static()))
     assert gains["gain"].tolist() == pytest.approx([0.12, 0.12])
-    assert gains["ci"].tolist() == pytest.approx([4.3027 * 0.02 / 3**0.5] * 2, rel=1e-4)
+    assert gains["gain_ci"].tolist() == pytest.approx([4.3027 * 0.02 / 3**0.5] * 2, rel=1e-4)
     assert gains["corrected"].tolist() == pytest.approx([2 * 0.00914] * 2, rel=1e-2)  # Holm over both comparisons
     assert gains["verdict"].tolist() == ["better", "better"]
     few = networks.gain_table(networks.trial_table(lasem_and_static(gains=(0.1, 0.1001))))

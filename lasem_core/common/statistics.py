@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 BETTER, WORSE = "better", "worse"
@@ -56,6 +57,21 @@ def direction(gain: float, n: int, corrected: float) -> str:
     if n < MIN_TRIALS or not corrected < LEVEL:
         return UNDECIDED
     return BETTER if gain > 0 else WORSE
+
+
+def paired(gains: Sequence[float]) -> dict[str, float]:
+    """Paired differences as a row of a table: their mean `gain` with the half-width `gain_ci` of its 95 % t-interval,
+    their number `pairs`, and the two-sided `p` of a paired t-test."""
+    mean, half = t_interval(gains)
+    return {"gain": mean, "gain_ci": half, "pairs": len(gains), "p": paired_p(gains)}
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `paired` rows with Holm's `corrected` p-values over all of them, and the `verdict` of every row that
+    has pairs."""
+    table = table.assign(corrected=holm(table["p"]))
+    words = [direction(row.gain, row.pairs, row.corrected) if row.pairs else "" for row in table.itertuples()]
+    return table.assign(verdict=words)
 
 
 @dataclass(frozen=True)

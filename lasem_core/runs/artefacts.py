@@ -72,17 +72,39 @@ def _choices() -> Iterator[Runs]:
     """LASEM with one switch of the E-step changed at a time, beside every static configuration.
 
     At profile quick also with a quarter of the images in as many mini-batches, so that what there is to see changes and
-    not how often, and with the same epochs in three visits of every task.
+    not how often.
     """
     scarce = {"stream": {"fraction": 0.25}, "schedule": {"epochs": 120}}
-    short = {"stream": {"order": (0, 1, 2) * 3}, "schedule": {"epochs": 10}}
     for bases, profiles in ((("hps", "df-cnn"), ()), (("tf",), FULL)):
         kind = {"bases": bases, "trials": 10}
         yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind, only_at=profiles)
         yield from (replace(_planted("lasem", preset=name), **kind, only_at=profiles) for name in ("paper", "released"))
         yield from (replace(_planted("lasem", preset="paper", em=em), **kind, only_at=FULL) for em in E_STEPS)
-        for scale in (scarce, *(short | _em(**em) for em in SHORT_VISITS)):
-            yield replace(_planted("lasem", preset="paper", **scale), **kind, only_at=("quick",))
+        yield replace(_planted("lasem", preset="paper", **scarce), **kind, only_at=("quick",))
+
+
+def _short_visits() -> Iterator[Runs]:
+    """The same epochs in one visit of every task and in short ones, in turns: transfer at all layers, and LASEM.
+
+    CIFAR-100: five tasks, one visit of 120 epochs or six of 20. Planted tasks: three, one visit of 30 or three of ten.
+    """
+    for method, config, em in (("static", "all", {}), *(("lasem", None, em) for em in SHORT_VISITS)):
+        ways = slice(bool(em), 2)  # what differs at a revisit has only short visits
+        rehearsal = () if em else ({}, _in_turns(3, 3, 5))
+        for scale in rehearsal:
+            yield replace(_planted(method, (config,), preset="paper", **scale), bases=("hps",), only_at=("smoke",))
+        whole = {"profile": "quick", "trials": 3, "only_at": FULL}
+        for scale in ({}, _in_turns(3, 3, 10))[ways]:
+            yield replace(_planted(method, (config,), preset="paper", **scale | _em(**em)), bases=SHARED, **whole)
+        switches = {"preset": "paper"} | (_em(prune="refreshed", **em) if method == "lasem" else {})
+        scales = (_scale(5, 120), _in_turns(5, 6, 20))[ways]
+        settings = tuple(scale | switches for scale in scales)
+        yield Runs(method, ("cifar100",), ("hps",), (config,), settings, **whole)
+
+
+def _in_turns(n_tasks: int, visits: int, epochs: int) -> dict[str, Any]:
+    """Every task in turn, `epochs` long, as many times as `visits` says."""
+    return {"stream": {"n_tasks": n_tasks, "order": (*range(n_tasks),) * visits}, "schedule": {"epochs": epochs}}
 
 
 def _scale(n_tasks: int, epochs: int) -> dict[str, Any]:
@@ -134,7 +156,7 @@ E_STEPS = (
     {"prior": "related"},
     {"start": 6, "evidence": "held-out"},
 )
-SHORT_VISITS = ({}, {"revisit": "search"}, {"rollback": False}, {"rollback": False, "revisit": "search"})
+SHORT_VISITS = ({}, {"revisit": "search"}, {"rollback": False})
 FULL = ("quick", "paper")  # smoke rehearses with a part
 REFRESHED = _em(prune="refreshed")  # exact EM on ten tasks of 200 epochs takes seven times as long
 LASEM = _on_three_data_sets("lasem", at_quick=REFRESHED)
@@ -221,6 +243,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
     ),
     "choice": tuple(_choices()),
     "networks": tuple(_over_stages()),
+    "visits": tuple(_short_visits()),
     "speed": (
         _paired("static", {}, configs=("all",)),
         _paired("lasem", {}, _em(prune="refreshed")),

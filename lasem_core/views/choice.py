@@ -7,7 +7,7 @@ corrected for the number of variants and bases (Holm 1979).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,16 @@ from matplotlib.figure import Figure
 
 from lasem_core.common.statistics import (
     BETTER,
-    LEVEL,
     MIN_TRIALS,
     UNDECIDED,
     WORSE,
-    direction,
-    holm,
-    paired_p,
+    judged,
+    paired,
     t_interval,
 )
-from lasem_core.runs.artefacts import E_STEPS, SHORT_VISITS
+from lasem_core.runs.artefacts import E_STEPS
 from lasem_core.runs.record import RunRecord
-from lasem_core.views import canvas
+from lasem_core.views import canvas, gains
 from lasem_core.views.canvas import COLOURS
 from lasem_core.views.evidence import Evidence, alike
 from lasem_core.views.planted import COMPARISONS, PLANTED, compared, spelled, trial_table, variant
@@ -42,7 +40,6 @@ def _named(em: Mapping[str, object]) -> str:
 
 
 VARIANTS = (PAPER, "released", *map(_named, E_STEPS))
-VISITS = (PAPER, *(", ".join(filter(None, ["3 visits", _named(em)])) for em in SHORT_VISITS))
 BASES = ("hps", "tf", "df-cnn")
 AGREEMENTS = {
     "layers": "layers as planted",
@@ -65,46 +62,32 @@ def by_trial(records: Iterable[RunRecord], measure: str = "final_accuracy") -> p
     return trials.agg(lambda kinds: kinds.mean(skipna=False)).reset_index()
 
 
-def variant_table(trials: pd.DataFrame, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
-    """One row per base and one of `variants` in `by_trial`: means over trials, 95 % t-intervals' half-widths in `*_ci`.
+def variant_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per base and variant in `by_trial`: means over trials, 95 % t-intervals' half-widths in `*_ci`.
 
-    `gain` is the accuracy minus that of preset `paper` on the same seeds, with its two-sided paired t-test: `p`, Holm's
-    `corrected` p over all rows that have one, and `verdict`.
+    `gain` is the accuracy minus that of preset `paper` on the same seeds, `paired` and `judged`.
     """
     accuracy = trials.pivot_table("accuracy", ["base", "seed"], "variant")
-    rows = [_row(base, name, trials, accuracy) for base in BASES for name in variants]
-    table = pd.DataFrame([row for row in rows if row["n"]], columns=list(rows[0]))
-    table["corrected"] = holm(table["p"])
-    table["verdict"] = [_verdict(row) for row in table.itertuples()]
-    return table
+    rows = [_row(base, name, trials, accuracy) for base in BASES for name in VARIANTS]
+    return judged(pd.DataFrame([row for row in rows if row["n"]], columns=list(rows[0])))
 
 
 def _row(base: str, name: str, trials: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, object]:
     here = trials[(trials["base"] == base) & (trials["variant"] == name)]
     row: dict[str, object] = {"base": base, "variant": name, "n": len(here)}
-    gains = pd.Series(dtype=float)
+    over_paper = pd.Series(dtype=float)
     if len(here) and name != PAPER and PAPER in accuracy:
         pairs = accuracy.loc[base]
-        gains = (pairs[name] - pairs[PAPER]).dropna()
-    columns = {"gain": gains} | {column: here[column].dropna() for column in ("accuracy", *COMPARISONS)}
-    for column, values in columns.items():
-        row[column], row[f"{column}_ci"] = t_interval(values)
-    return row | {"compared": int(here["regret"].count()), "pairs": len(gains), "p": paired_p(gains)}
-
-
-def _verdict(row: object) -> str:
-    if row.variant == PAPER:
-        return ""
-    return direction(row.gain, row.pairs, row.corrected)
+        over_paper = (pairs[name] - pairs[PAPER]).dropna()
+    for column in ("accuracy", *COMPARISONS):
+        row[column], row[f"{column}_ci"] = t_interval(here[column].dropna())
+    return row | {"compared": int(here["regret"].count())} | paired(over_paper)
 
 
 def in_points(table: pd.DataFrame) -> pd.DataFrame:
     """The gains of a `variant_table` for reading: percent and points with 95 % intervals."""
     shown = table[["base", "variant"]].assign(**{"final accuracy (%)": (100 * table["accuracy"]).round(1)})
-    gains = zip(100 * table["gain"], 100 * table["gain_ci"], table["pairs"], strict=True)
-    shown["gain over paper (points)"] = [plus_minus(mean, half, 1, n, "+") for mean, half, n in gains]
-    shown["corrected p"] = [f"{p:.3f}" if np.isfinite(p) else "-" for p in table["corrected"]]
-    return shown.assign(verdict=table["verdict"])
+    return shown.join(gains.columns(table, "gain over paper (points)"))
 
 
 def beside_static(table: pd.DataFrame) -> pd.DataFrame:
@@ -163,26 +146,19 @@ def agreement_in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(trials=table["n"])
 
 
-def gains(table: pd.DataFrame, caption: str) -> Figure:
+def picture(table: pd.DataFrame, caption: str) -> Figure:
     """Gain of every variant in a `variant_table` over preset `paper`, with 95 % intervals over trials."""
     names = [name for name in dict.fromkeys(table["variant"]) if name != PAPER]
 
     def draw(axes: Axes, _: str, base: str) -> bool:
-        here = table[(table["base"] == base) & (table["pairs"] > 0)].set_index("variant").reindex(names)
-        if here["gain"].isna().all():
+        here = table[(table["base"] == base) & (table["pairs"] > 0)]
+        if here.empty:
             return False
-        for place, row in enumerate(here.itertuples()):
-            decided = row.verdict in (BETTER, WORSE)
-            axes.errorbar(100 * row.gain, place, xerr=100 * row.gain_ci, fmt="o", capsize=3, color=COLOURS[base],
-                          markerfacecolor=COLOURS[base] if decided else "white")  # fmt: skip
-        axes.axvline(0, color="0.6", lw=0.8, ls=":")
-        axes.set_yticks(range(len(names)), names)
-        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="gain over preset paper (points)")
-        axes.set_title(title("", base))
+        gains.draw(axes, here.set_index("variant"), names, COLOURS[base])
+        axes.set(xlabel="gain over preset paper (points)", title=title("", base))
         return True
 
-    words = f"{caption}; filled: p < {LEVEL:g} after Holm's correction"
-    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.2, 2.9)), words)
+    return canvas.caption(canvas.panel_grid([""], BASES, draw, (5.2, 2.9)), f"{caption}; {gains.FILLED}")
 
 
 def regrets(runs: pd.DataFrame, caption: str) -> Figure:
@@ -240,6 +216,5 @@ def sentence(evidence: Evidence) -> str:
     words = f"Of {len(tested)} comparisons with preset paper, {counts.get(BETTER, 0)} are better, "
     words += f"{counts.get(WORSE, 0)} worse and {counts.get(UNDECIDED, 0)} undecided after Holm's correction"
     best = tested.loc[tested["gain"].idxmax()]
-    by = plus_minus(100 * best["gain"], 100 * best["gain_ci"], 1, sign="+")
     where = f"{title('', best['base'])} with {best['variant']}, n = {int(best['pairs'])}"
-    return f"{words}; the largest gain is {by} points ({where})."
+    return f"{words}; the largest gain is {gains.points(best)} ({where})."

@@ -10,7 +10,7 @@ from IPython.display import display
 
 from lasem_core.common.statistics import MIN_TRIALS, UNDECIDED
 from lasem_core.runs.progress import spell
-from lasem_core.views import choice, claims, methods, networks, pairs, planted, tables
+from lasem_core.views import choice, claims, methods, networks, pairs, planted, tables, visits
 from lasem_core.views.claims import RATIO, SHARE, TIME
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
@@ -176,6 +176,7 @@ FINDINGS: dict[str, Callable[[Evidence], str]] = {
     "planted": _of_planted,
     "choice": choice.sentence,
     "networks": networks.sentence,
+    "visits": visits.sentence,
     "speed": _of_speed,
     "dynamics": _of_dynamics,
     "appendix_f": _of_memory,

@@ -14,12 +14,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.common.statistics import direction, holm, paired_p, t_interval
+from lasem_core.common.statistics import judged, paired
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
 from lasem_core.views.canvas import COLOURS, interval, percent
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.words import joined, plus_minus, spread
+from lasem_core.views.gains import columns, points
+from lasem_core.views.words import joined, spread
 
 NAMES = {"resnet": "ResNet", "transformer": "transformer"}
 WAYS = {"lasem": "LASEM", "11111": "all stages shared", "00000": "no stage shared"}
@@ -48,30 +49,19 @@ def result_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
-    """Per network and static configuration: LASEM's accuracy minus its on the same seeds, `gain` with the half-width
-    `ci` of its 95 % t-interval, the trials `n` and a `verdict` on Holm's `corrected` p of paired t-tests."""
+    """Per network and static configuration: LASEM's accuracy minus its on the same seeds, `paired` and `judged`."""
     rows = []
     for network, runs in trials.groupby("network", sort=False):
         ways = runs.pivot_table(measure, "seed", "way").reindex(columns=list(WAYS))
         for way in list(WAYS)[1:]:
-            gains = (ways["lasem"] - ways[way]).dropna()
-            mean, half = t_interval(gains)
-            p = paired_p(gains)
-            rows.append({"network": network, "way": way, "gain": mean, "ci": half, "n": len(gains), "p": p})
-    table = pd.DataFrame(rows, columns=["network", "way", "gain", "ci", "n", "p"])
-    table["corrected"] = holm(table["p"])
-    return table.assign(verdict=[direction(row.gain, row.n, row.corrected) for row in table.itertuples()])
+            rows.append({"network": network, "way": way} | paired((ways["lasem"] - ways[way]).dropna()))
+    return judged(pd.DataFrame(rows, columns=["network", "way", *paired([])]))
 
 
 def in_points(gains: pd.DataFrame) -> pd.DataFrame:
     """A `gain_table` for reading."""
-    rows = [
-        {"network": NAMES[row.network], "LASEM minus": WAYS[row.way],
-         "final accuracy (points)": plus_minus(100 * row.gain, 100 * row.ci, 1, row.n, "+"),
-         "corrected p": f"{row.corrected:.3f}" if np.isfinite(row.corrected) else "-", "verdict": row.verdict}
-        for row in gains.itertuples()
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+    names = {"network": gains["network"].map(NAMES), "LASEM minus": gains["way"].map(WAYS)}
+    return pd.DataFrame(names).join(columns(gains, "final accuracy (points)"))
 
 
 def stage_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -112,14 +102,13 @@ def stages(table: pd.DataFrame, caption: str) -> Figure:
 def sentence(evidence: Evidence) -> str:
     """LASEM beside sharing all stages and none, by network."""
     gains = gain_table(trial_table(evidence.records))
-    tried = gains[gains["n"] > 0]
+    tried = gains[gains["pairs"] > 0]
     if tried.empty:
         return "LASEM and a static configuration of the same network are not both recorded."
     words = [f"{NAMES[network]} {joined([_gain(row) for row in rows.itertuples()])}"
              for network, rows in tried.groupby("network", sort=False)]  # fmt: skip
-    return f"LASEM's final accuracy: {'; '.join(words)} (n = {int(tried['n'].max())})."
+    return f"LASEM's final accuracy: {'; '.join(words)} (n = {int(tried['pairs'].max())})."
 
 
 def _gain(row: object) -> str:
-    by = plus_minus(100 * row.gain, 100 * row.ci, 1, sign="+")
-    return f"{by} points against {WAYS[row.way]} ({row.verdict})"
+    return f"{points(row)} against {WAYS[row.way]} ({row.verdict})"

@@ -73,11 +73,9 @@ def _trial(record: RunRecord) -> dict[str, object]:
 
 
 def variant(spec: RunSpec) -> str:
-    """The preset's name, or what differs from it: `start=6, evidence=held-out`, `3 visits, revisit=search`."""
-    order = spec.stream.order
-    words = [f"{len(order) // spec.stream.n_tasks} visits"] if isinstance(order, tuple) else []
+    """The preset's name, or what differs from it: `start=6, evidence=held-out`."""
     switches = {name[3:]: value for name, value in unusual(spec).items() if name.startswith("em.")}
-    return ", ".join([*words, *map(spelled, switches, switches.values())]) or spec.preset
+    return ", ".join(map(spelled, switches, switches.values())) or spec.preset
 
 
 def spelled(name: str, value: object) -> str:

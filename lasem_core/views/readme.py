@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from lasem_core.bench import tables as bench_tables
 from lasem_core.runs.store import RunStore
-from lasem_core.views import choice, findings, one_run, pairs, planted, reproduction
+from lasem_core.views import choice, findings, one_run, pairs, planted, reproduction, visits
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.gather import gather
 from lasem_core.views.parameters import Options
@@ -30,8 +30,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "contrasts": lambda: markdown(planted.contrast_table(_trials("planted"))),
     "e-step": lambda: choice.sentence(_evidence("choice")),
     "agreement": lambda: markdown(choice.agreement_in_percent(_agreement())),
-    "choice": lambda: markdown(choice.in_points(_variants(choice.VARIANTS))),
-    "visits": lambda: markdown(choice.in_points(_variants(choice.VISITS))),
+    "choice": lambda: markdown(choice.in_points(_variants())),
+    "visits": lambda: markdown(visits.in_points(visits.comparison_table(_visits()))),
+    "visited": lambda: markdown(visits.result_table(_visits())),
     "pruning": lambda: markdown(pairs.verdict_table(pairs.pairs_of(_evidence("speed").records))),
     "remaining": lambda: markdown(reproduction.remaining(OPTIONS)),
     "networks": lambda: findings.sentence(_evidence("networks")),
@@ -46,7 +47,7 @@ TABLES: dict[str, Callable[[], str]] = {
 PAGES = {
     "README.md": ("results", "claims", "e-step", "cost", "networks"),
     "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "contrasts", "agreement", "e-step",
-                       "choice", "visits", "pruning", "remaining"),
+                       "choice", "visited", "visits", "pruning", "remaining"),
     "docs/speed.md": ("steps", "parts", "released", "matrix", "whole", "estimates"),
 }  # fmt: skip
 
@@ -70,8 +71,12 @@ def _agreement() -> pd.DataFrame:
     return table[table["variant"].isin([choice.PAPER, "released"])]
 
 
-def _variants(variants: Sequence[str]) -> pd.DataFrame:
-    return choice.variant_table(choice.by_trial(_evidence("choice").records), variants)
+def _variants() -> pd.DataFrame:
+    return choice.variant_table(choice.by_trial(_evidence("choice").records))
+
+
+def _visits() -> pd.DataFrame:
+    return visits.trial_table(_evidence("visits").records)
 
 
 def shown(page: str, name: str) -> str:
