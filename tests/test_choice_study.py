@@ -8,7 +8,7 @@ from sample_records import record
 from scipy import stats
 
 from lasem_core.common.statistics import holm, paired_p
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs.plan import plan
 from lasem_core.spec.run_spec import build_spec
 from lasem_core.views import canvas, choice, planted
 from lasem_core.views.evidence import Evidence

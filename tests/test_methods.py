@@ -5,7 +5,7 @@ import math
 import pytest
 from sample_records import record
 
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs.plan import plan
 from lasem_core.views import canvas
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.methods import den_table, growth, method_table, seconds_by_task

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from sample_records import record
 
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs.plan import plan
 from lasem_core.views import canvas, planted
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.planted import (

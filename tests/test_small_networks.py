@@ -8,8 +8,8 @@ from small_stream import environment, run, spec_of, stream
 from lasem_core import LasemError, LayerTransfer
 from lasem_core.learners.staged import STAGED
 from lasem_core.model.small_networks import NETWORKS
-from lasem_core.runs.artefacts import plan
 from lasem_core.runs.pace import expected, pace_of
+from lasem_core.runs.plan import plan
 from lasem_core.runs.run import make_learner
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.consistency import STAGED_METHODS

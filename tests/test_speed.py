@@ -8,7 +8,7 @@ import pytest
 from sample_records import record
 
 from lasem_core.common.statistics import DIFFERENT, EQUIVALENT, NOT_RUN, UNDECIDED, tost
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs.plan import plan
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.parts import ScheduleSpec
 from lasem_core.spec.run_spec import build_spec

@@ -19,7 +19,8 @@ from lasem_core.bench import estimate
 from lasem_core.common.errors import LasemError
 from lasem_core.data import load_stream
 from lasem_core.runs import sweep
-from lasem_core.runs.artefacts import ARTEFACTS, SHARED, plan
+from lasem_core.runs.artefacts import ARTEFACTS, SHARED
+from lasem_core.runs.plan import plan
 from lasem_core.runs.progress import spell
 from lasem_core.runs.run import run_id_of
 from lasem_core.runs.store import RunStore

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from sample_records import record
 
-from lasem_core.runs.artefacts import SHORT_VISITS, plan
+from lasem_core.runs.artefacts import SHORT_VISITS
+from lasem_core.runs.plan import plan
 from lasem_core.views import canvas, visits
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.planted import PLANTED

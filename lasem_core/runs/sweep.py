@@ -21,7 +21,8 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm.auto import tqdm
 
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.artefacts import ARTEFACTS, plan
+from lasem_core.runs.artefacts import ARTEFACTS
+from lasem_core.runs.plan import plan
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.command_line import title
 from lasem_core.spec.run_spec import RunSpec

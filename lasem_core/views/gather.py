@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.artefacts import plan, takes_other_data
 from lasem_core.runs.find import find, key_of
 from lasem_core.runs.pace import pace_of
+from lasem_core.runs.plan import plan, takes_other_data
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from lasem_core.common.statistics import UNDECIDED
-from lasem_core.runs.artefacts import EVIDENCE, plan
 from lasem_core.runs.find import find, without
 from lasem_core.runs.pace import Pace, expected, pace_of
+from lasem_core.runs.plan import EVIDENCE, plan
 from lasem_core.runs.progress import spell
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.command_line import unusual

@@ -13,7 +13,8 @@ import pandas as pd
 from IPython.display import display
 
 from lasem_core.common.statistics import NOT_RUN, t_interval
-from lasem_core.runs.artefacts import ARTEFACTS, plan
+from lasem_core.runs.artefacts import ARTEFACTS
+from lasem_core.runs.plan import plan
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec

@@ -19,7 +19,7 @@ from nbconvert import HTMLExporter
 from playwright.sync_api import TimeoutError
 from sample_records import record
 
-from lasem_core.runs.artefacts import plan
+from lasem_core.runs.plan import plan
 from lasem_core.runs.run import run_id_of
 from lasem_core.runs.store import RunStore
 from lasem_core.views.report import write_report
