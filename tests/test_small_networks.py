@@ -15,7 +15,7 @@ from lasem_core.runs.store import RunStore
 from lasem_core.spec.consistency import STAGED_METHODS
 from lasem_core.spec.parts import N_STAGES, Dataset, Network, choices
 from lasem_core.spec.run_spec import build_spec
-from lasem_core.views import networks
+from lasem_core.views import networks, tables
 from lasem_core.views.evidence import Evidence
 
 
@@ -139,3 +139,11 @@ def test_any_data_set_may_take_the_place(dataset):
     """Also one whose own network has groups of layers."""
     specs = plan(["networks"], "quick", seeds=[0], dataset=dataset)
     assert {(spec.dataset, spec.em.groups, len(spec.space)) for spec in specs} == {(dataset, "", 32)}
+
+
+def test_coverage_tells_networks_apart():
+    table = tables.coverage(Evidence("networks", "quick", plan(["networks"], "quick", seeds=[0]), []))
+    assert dict(zip(table["runs"], table["recorded"], strict=True)) == {
+        "static configurations HPS, ResNet": "0 of 2", "static configurations HPS, transformer": "0 of 2",
+        "LASEM HPS, ResNet": "0 of 1", "LASEM HPS, transformer": "0 of 1",
+    }  # fmt: skip

@@ -20,12 +20,11 @@ from lasem_core.views import canvas
 from lasem_core.views.canvas import COLOURS, interval, percent
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.gains import columns, points
-from lasem_core.views.words import joined, spread
+from lasem_core.views.words import NETWORK_NAMES, joined, spread
 
-NAMES = {"resnet": "ResNet", "transformer": "transformer"}
 WAYS = {"lasem": "LASEM", "11111": "all stages shared", "00000": "no stage shared"}
 MEASURES = {"peak_at_best_valid": "peak at best validation (%)", "final_accuracy": "final (%)"}
-_PALETTE = {NAMES["resnet"]: COLOURS["hps"], NAMES["transformer"]: COLOURS["tf"]}
+_PALETTE = {NETWORK_NAMES["resnet"]: COLOURS["hps"], NETWORK_NAMES["transformer"]: COLOURS["tf"]}
 
 
 def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -43,7 +42,7 @@ def result_table(trials: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (network, way), runs in trials.groupby(["network", "way"], sort=False):
         percents = {words: spread(100 * runs[name]) for name, words in MEASURES.items()}
-        row = {"network": NAMES[network], "stages": WAYS[way]} | percents
+        row = {"network": NETWORK_NAMES[network], "stages": WAYS[way]} | percents
         rows.append(row | {"forgetting": spread(runs["forgetting_ratio"], 2)})
     return pd.DataFrame(rows)
 
@@ -60,7 +59,7 @@ def gain_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.Data
 
 def in_points(gains: pd.DataFrame) -> pd.DataFrame:
     """A `gain_table` for reading."""
-    names = {"network": gains["network"].map(NAMES), "LASEM minus": gains["way"].map(WAYS)}
+    names = {"network": gains["network"].map(NETWORK_NAMES), "LASEM minus": gains["way"].map(WAYS)}
     return pd.DataFrame(names).join(columns(gains, "final accuracy (points)"))
 
 
@@ -69,7 +68,7 @@ def stage_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = [
         {
             "run_id": r.run_id,
-            "network": NAMES[r.spec.model.network],
+            "network": NETWORK_NAMES[r.spec.model.network],
             "seed": r.spec.seed,
             "stage": stage,
             "shared": share,
@@ -105,7 +104,7 @@ def sentence(evidence: Evidence) -> str:
     tried = gains[gains["pairs"] > 0]
     if tried.empty:
         return "LASEM and a static configuration of the same network are not both recorded."
-    words = [f"{NAMES[network]} {joined([_gain(row) for row in rows.itertuples()])}"
+    words = [f"{NETWORK_NAMES[network]} {joined([_gain(row) for row in rows.itertuples()])}"
              for network, rows in tried.groupby("network", sort=False)]  # fmt: skip
     return f"LASEM's final accuracy: {'; '.join(words)} (n = {int(tried['pairs'].max())})."
 

@@ -25,6 +25,7 @@ from lasem_core.views.words import (
     DATASET_NAMES,
     METHOD_NAMES,
     METRIC_NAMES,
+    NETWORK_NAMES,
     NOTHING,
     UNITS,
     method_name,
@@ -64,18 +65,20 @@ def summary_table(evidence: Evidence) -> pd.DataFrame:
 def coverage(evidence: Evidence) -> pd.DataFrame:
     """What is recorded of every kind of run, and how long the rest would take."""
     rows = []
-    for (dataset, method, base), specs in _by_kind(evidence.specs).items():
-        left = _by_kind(evidence.missing).get((dataset, method, base), [])
+    missing = _by_kind(evidence.missing)
+    for kind, specs in _by_kind(evidence.specs).items():
+        left, (dataset, method, base, network) = missing.get(kind, []), kind
         name = run_name(method, "all" if len({spec.config for spec in specs}) == 1 else "configurations", base)
+        name += f", {NETWORK_NAMES[network]}" if network in NETWORK_NAMES else ""
         row = {"dataset": dataset, "runs": name, "recorded": f"{len(specs) - len(left)} of {len(specs)}"}
         rows.append(row | {"the rest would take": evidence.duration(left) if left else ""})
     return pd.DataFrame(rows)
 
 
-def _by_kind(specs: Iterable[RunSpec]) -> dict[tuple[str, str, str], list[RunSpec]]:
-    kinds: dict[tuple[str, str, str], list[RunSpec]] = {}
+def _by_kind(specs: Iterable[RunSpec]) -> dict[tuple[str, ...], list[RunSpec]]:
+    kinds: dict[tuple[str, ...], list[RunSpec]] = {}
     for spec in specs:
-        kinds.setdefault((spec.dataset, spec.method, spec.base), []).append(spec)
+        kinds.setdefault((spec.dataset, spec.method, spec.base, spec.model.network), []).append(spec)
     return kinds
 
 

@@ -35,6 +35,7 @@ METHOD_NAMES = {
     "joint": "joint training",
     "fine-tune": "fine-tuning",
 }
+NETWORK_NAMES = {"resnet": "ResNet", "transformer": "transformer"}  # that are not the paper's
 METRIC_NAMES = {
     "peak_at_best_valid": "peak at best validation",
     "peak_test": "peak test",
