@@ -13,7 +13,8 @@ configs = st.lists(st.booleans(), min_size=1, max_size=9).map(lambda bits: Trans
 def test_both_notations_and_the_index_lead_back(config):
     depth = config.depth
     assert TransferConfig.parse(str(config), depth) == config
-    assert TransferConfig.parse(config.braces, depth) == config
+    layers = ",".join(str(layer) for layer, bit in enumerate(config.bits, start=1) if bit)
+    assert TransferConfig.parse("{" + layers + "}", depth) == config
     assert TransferConfig.from_index(config.index, depth) == config
 
 

@@ -67,15 +67,6 @@ class TransferConfig:
     def depth(self) -> int:
         return len(self.bits)
 
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """Numbers of the transferred layers, counted from 1."""
-        return tuple(layer for layer, bit in enumerate(self.bits, start=1) if bit)
-
-    @property
-    def braces(self) -> str:
-        return "{" + ",".join(map(str, self.layers)) + "}"
-
     def __str__(self) -> str:
         return "".join("1" if bit else "0" for bit in self.bits)
 

@@ -128,7 +128,6 @@ _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
     },
 }
 
-EMBEDDED = ("planted", "digits")
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
