@@ -1,8 +1,8 @@
 """Tasks that are left before they have converged: the same epochs in short visits, in turns, and in one long one.
 
 Section 3 of the paper lets a task be left early; its experiments visit every task once. A trial is one seed: its
-planted streams of four relatednesses are averaged before anything is tested. What short visits cost any network is in
-transfer at all layers too: LASEM's choice is judged by what is left beyond that.
+planted streams of four relatednesses are averaged before anything is tested. What short visits do to any network they
+do to transfer at all layers, too: LASEM's choice is judged by what is left beyond that.
 """
 
 from __future__ import annotations
