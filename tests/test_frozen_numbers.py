@@ -75,7 +75,8 @@ def stored():
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_gives_the_numbers_it_was_frozen_with(name):
     frozen, record = stored()[name], run(name)
-    assert losses(record) == pytest.approx(frozen["loss"], rel=1e-3)
+    coarse = 5e-3 if record.spec.precision == "bf16" else 1e-3  # 8 bits, summed in the order that a processor likes
+    assert losses(record) == pytest.approx(frozen["loss"], rel=coarse)
     digest = frozen["digest"].get(kind())
     assert digest in (None, record.digest()), "a number has changed; if it was meant to, see this file's head"
 

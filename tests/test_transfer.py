@@ -169,4 +169,4 @@ def test_geometry_in_which_nothing_of_the_image_is_left_is_refused(field, kernel
 
 
 def test_config_none_uses_no_shared_tensor():
-    assert TransferConfig.parse("none", 4).layers == ()
+    assert TransferConfig.parse("none", 4).bits == (False,) * 4
