@@ -18,6 +18,7 @@ COMMON = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--nbval", "
           "--nbval-kernel-name=python3", "-n", "2", "--dist", "loadfile"]  # fmt: skip
 ENVIRONMENT = {"MPLBACKEND": "agg", "LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 SMOKE, RECORDED = ".cache/outputs", ".cache/recorded"
+NO_KERNEL = "Kernel died before replying"
 
 
 def main() -> int:
@@ -73,9 +74,17 @@ def figures(made: Path = ROOT / RECORDED / "figures", kept: Path = ROOT / "outpu
     return min(wrong, 1)
 
 
-def _nbval(outputs: str, *arguments: str) -> int:
+def _nbval(outputs: str, *arguments: str, tries: int = 2) -> int:
+    """Once more if a kernel never started: two that start at the same moment may choose the same port."""
     command = [sys.executable, "-m", "pytest", *COMMON, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT | {"LASEM_OUTPUTS": outputs}).returncode
+    env = os.environ | ENVIRONMENT | {"LASEM_OUTPUTS": outputs}
+    died = False
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            died |= NO_KERNEL in line
+    again = process.returncode and died and tries > 1
+    return _nbval(outputs, *arguments, tries=tries - 1) if again else process.returncode
 
 
 if __name__ == "__main__":

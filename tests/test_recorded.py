@@ -103,3 +103,23 @@ def test_a_shifted_bar_and_a_swapped_label_are_seen(evidence, tmp_path):
     first, last = words[0].get_text(), words[-1].get_text()
     words[0].set_text(last), words[-1].set_text(first)
     assert _difference(swapped, name, tmp_path) > TOLERANCE
+
+
+@pytest.mark.parametrize(("said", "status", "runs"), [(run_notebooks.NO_KERNEL, [1, 0], 2), ("1 failed", [1, 0], 1)])
+def test_only_a_kernel_that_never_started_is_started_again(said, status, runs, monkeypatch):
+    class Nbval:
+        started = 0
+
+        def __init__(self, *_, **__):
+            self.stdout, self.returncode = iter([f"{said}\n"]), status[Nbval.started]
+            Nbval.started += 1
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(run_notebooks.subprocess, "Popen", Nbval)
+    assert run_notebooks._nbval("nowhere") == status[runs - 1]
+    assert Nbval.started == runs
