@@ -12,6 +12,8 @@ from pathlib import Path
 
 import nbformat
 
+from lasem_core import LasemError
+
 PAGE = '<div class="lasem-explorer">'
 ROOT = Path(__file__).parents[1]
 os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
@@ -19,14 +21,11 @@ os.environ |= {"LASEM_OUTPUTS": ".cache/outputs", "LASEM_PROGRESS": "none", "MPL
 
 def main(names: list[str]) -> int:
     from lasem_core.views.parameters import Options
-    from lasem_core.views.reproduce import execute, notebook_files, parameters
+    from lasem_core.views.reproduce import execute, notebook_files, notebooks_of, parameters
 
     os.chdir(ROOT)  # kernels start where this program is
-    sources = notebook_files()
-    if unknown := set(names) - set(sources):
-        sys.exit(f"unknown notebook '{min(unknown)}'; choose from: {', '.join(sources)}")
     problems = 0
-    for source in map(sources.get, names or sources):
+    for source in map(notebook_files().get, notebooks_of(names or ["all"])):
         target = ROOT / "tests" / "notebooks" / source.name
         problem = execute(source, target, parameters(source, Options(profile="smoke")))
         problems += bool(problem)
@@ -50,4 +49,7 @@ def comparable(notebook):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except LasemError as error:
+        sys.exit(str(error))

@@ -105,8 +105,10 @@ def test_a_shifted_bar_and_a_swapped_label_are_seen(evidence, tmp_path):
     assert _difference(swapped, name, tmp_path) > TOLERANCE
 
 
-@pytest.mark.parametrize(("said", "status", "runs"), [(run_notebooks.NO_KERNEL, [1, 0], 2), ("1 failed", [1, 0], 1)])
-def test_only_a_kernel_that_never_started_is_started_again(said, status, runs, monkeypatch):
+@pytest.mark.parametrize(("said", "runs"), [(run_notebooks.NO_KERNEL, 2), ("1 failed", 1)])
+def test_only_a_kernel_that_never_started_is_started_again(said, runs, monkeypatch):
+    status = (1, 0)  # the second time it would pass
+
     class Nbval:
         started = 0
 

@@ -83,18 +83,19 @@ def _short_visits() -> Iterator[Runs]:
 
     CIFAR-100: five tasks, one visit of 120 epochs or six of 20. Planted tasks: three, one visit of 30 or three of ten.
     """
+    always = {"profile": "quick", "trials": 3, "only_at": FULL}
     for method, config, em in (("static", "all", {}), *(("lasem", None, em) for em in SHORT_VISITS)):
-        ways = slice(bool(em), 2)  # what differs at a revisit has only short visits
-        rehearsal = () if em else ({}, _in_turns(3, 3, 5))
-        for scale in rehearsal:
-            yield replace(_planted(method, (config,), preset="paper", **scale), bases=("hps",), only_at=("smoke",))
-        whole = {"profile": "quick", "trials": 3, "only_at": FULL}
-        for scale in ({}, _in_turns(3, 3, 10))[ways]:
-            yield replace(_planted(method, (config,), preset="paper", **scale | _em(**em)), bases=SHARED, **whole)
+        planted, cifar = ({}, _in_turns(3, 3, 10)), (_scale(5, 120), _in_turns(5, 6, 20))
+        if em:  # what differs at a revisit has only short visits
+            planted, cifar = planted[1:], cifar[1:]
+        else:
+            for scale in ({}, _in_turns(3, 3, 5)):
+                yield replace(_planted(method, (config,), preset="paper", **scale), bases=("hps",), only_at=("smoke",))
+        for scale in planted:
+            yield replace(_planted(method, (config,), preset="paper", **scale | _em(**em)), bases=SHARED, **always)
         switches = {"preset": "paper"} | (_em(prune="refreshed", **em) if method == "lasem" else {})
-        scales = (_scale(5, 120), _in_turns(5, 6, 20))[ways]
-        settings = tuple(scale | switches for scale in scales)
-        yield Runs(method, ("cifar100",), ("hps",), (config,), settings, **whole)
+        settings = tuple(scale | switches for scale in cifar)
+        yield Runs(method, ("cifar100",), ("hps",), (config,), settings, **always)
 
 
 def _in_turns(n_tasks: int, visits: int, epochs: int) -> dict[str, Any]:

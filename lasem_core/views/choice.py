@@ -29,7 +29,7 @@ from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas, gains
 from lasem_core.views.canvas import COLOURS
 from lasem_core.views.evidence import Evidence, alike
-from lasem_core.views.planted import COMPARISONS, PLANTED, compared, spelled, trial_table, variant
+from lasem_core.views.planted import COMPARISONS, PLANTED, compared, of_every_kind, spelled, trial_table, variant
 from lasem_core.views.words import plus_minus, title
 
 PAPER = "paper"
@@ -57,7 +57,7 @@ def by_trial(records: Iterable[RunRecord], measure: str = "final_accuracy") -> p
     """One row per base, variant and seed that has all four kinds of tasks: means of `planted.compared` over them."""
     runs = compared(trial_table(whole(records)), measure)
     groups = runs.groupby(["base", "variant", "seed"])
-    complete = groups.filter(lambda kinds: set(kinds["relatedness"]) == set(PLANTED))
+    complete = groups.filter(of_every_kind)
     trials = complete.groupby(["base", "variant", "seed"])[["accuracy", *COMPARISONS]]
     return trials.agg(lambda kinds: kinds.mean(skipna=False)).reset_index()
 

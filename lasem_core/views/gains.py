@@ -28,8 +28,8 @@ def points(row: Any) -> str:
 
 
 def draw(axes: Axes, table: pd.DataFrame, names: Sequence[str], colour: str) -> None:
-    """One gain per name with its interval, the first on top; rows of `table` have the names as their index."""
-    for row in table[table["pairs"] > 0].itertuples():
+    """One gain per name with its interval, the first on top; `table` has a row with pairs per index, a name."""
+    for row in table.itertuples():
         filled = colour if row.verdict in (BETTER, WORSE) else "white"
         axes.errorbar(100 * row.gain, names.index(row.Index), xerr=100 * row.gain_ci, fmt="o", capsize=3, color=colour,
                       markerfacecolor=filled)  # fmt: skip

@@ -78,6 +78,11 @@ def variant(spec: RunSpec) -> str:
     return ", ".join(map(spelled, switches, switches.values())) or spec.preset
 
 
+def of_every_kind(runs: pd.DataFrame) -> bool:
+    """Whether a trial's `runs` cover all four kinds of relatedness: only then may they be averaged."""
+    return set(runs["relatedness"]) == set(PLANTED)
+
+
 def spelled(name: str, value: object) -> str:
     """A field of `EMSpec` as it is written here: `roll-back off` or `start=6`."""
     return "roll-back off" if name == "rollback" and not value else f"{name}={value}"

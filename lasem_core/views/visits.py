@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 
 from lasem_core.common.statistics import judged, paired
 from lasem_core.runs.record import RunRecord
+from lasem_core.spec.command_line import unusual
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas, gains
 from lasem_core.views.canvas import COLOURS
 from lasem_core.views.evidence import Evidence
-from lasem_core.views.planted import PLANTED, spelled
+from lasem_core.views.planted import of_every_kind, spelled
 from lasem_core.views.words import spread, title
 
 PLACE = ["dataset", "base"]
@@ -44,8 +45,11 @@ def scheme(spec: RunSpec) -> str:
     """One of `SCHEMES`: how a run visits its tasks, and what LASEM does at a revisit."""
     if not isinstance(spec.stream.order, tuple):
         return ONE
-    switches = {"rollback": (spec.em.rollback, True), "revisit": (spec.em.revisit, "fixed")}
-    return ", ".join([SHORT, *(spelled(name, value) for name, (value, usual) in switches.items() if value != usual)])
+    switches = unusual(spec)
+    at_revisits = [
+        spelled(name, switches[f"em.{name}"]) for name in ("rollback", "revisit") if f"em.{name}" in switches
+    ]
+    return ", ".join([SHORT, *at_revisits])
 
 
 def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -55,12 +59,12 @@ def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     measures = ["final_accuracy", "forgetting_ratio"]
     rows = [
         {name: getattr(record.spec, name) for name in (*PLACE, "method", "seed")}
-        | {"scheme": scheme(record.spec), "kind": record.spec.stream.relatedness}
+        | {"scheme": scheme(record.spec), "relatedness": record.spec.stream.relatedness}
         | {name: record.summary[name] for name in measures}
         for record in records
     ]
-    runs = pd.DataFrame(rows, columns=[*columns, "kind", *measures]).groupby(columns, sort=False)
-    whole = runs.filter(lambda kinds: kinds.name[0] != "planted" or set(kinds["kind"]) == set(PLANTED))
+    runs = pd.DataFrame(rows, columns=[*columns, "relatedness", *measures]).groupby(columns, sort=False)
+    whole = runs.filter(lambda kinds: kinds.name[0] != "planted" or of_every_kind(kinds))
     return whole.groupby(columns, sort=False)[measures].mean().reset_index()
 
 
