@@ -116,7 +116,8 @@ def _open(page, address):
     def accept(dialog):
         dialog.locator("button.jp-mod-accept").click()
 
-    page.add_locator_handler(page.locator(".jp-Dialog").first, accept)  # a kernel to select, a restart, trust
+    # a kernel to select, a restart, trust; one dialog may follow the other, so that none is waited for to go
+    page.add_locator_handler(page.locator(".jp-Dialog").first, accept, no_wait_after=True)
     page.goto(address)
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
 
@@ -127,9 +128,13 @@ def _menu(page, menu, item):
 
 
 def _command(page, words):
-    _menu(page, "View", "Activate Command Palette")
-    page.locator(".lm-CommandPalette-input").fill(words)
-    page.locator(".lm-CommandPalette-item", has_text=words).first.click()
+    """Ask the palette until it answers: it closes when a dialog or a connecting kernel takes the focus."""
+    for _ in range(20):
+        with contextlib.suppress(TimeoutError):
+            _menu(page, "View", "Activate Command Palette")
+            page.locator(".lm-CommandPalette-input").fill(words, timeout=5_000)
+            return page.locator(".lm-CommandPalette-item", has_text=words).first.click(timeout=5_000)
+    raise AssertionError(f"JupyterLab's command palette did not run '{words}'")
 
 
 def _idle(page):
