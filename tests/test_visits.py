@@ -1,12 +1,14 @@
 """Short visits against a long one: which runs are compared, and what each comparison subtracts."""
 
+import math
+
 import pandas as pd
 import pytest
 from sample_records import record
 
 from lasem_core.runs.artefacts import SHORT_VISITS
 from lasem_core.runs.plan import plan
-from lasem_core.views import canvas, visits
+from lasem_core.views import canvas, gains, visits
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.planted import PLANTED
 from lasem_core.views.visits import KEEP, ONE, SEARCH, SHORT
@@ -93,6 +95,12 @@ def test_verdicts_are_paired_and_corrected_within_a_place():
     assert row["p"] == pytest.approx(0.000832, rel=1e-2)
     assert row["corrected"] == pytest.approx(5 * row["p"])
     assert table["verdict"].tolist() == ["worse", "undecided", "better", "undecided", "undecided"]
+
+
+def test_a_p_value_is_printed_on_its_side_of_the_level():
+    table = pd.DataFrame({"gain": 0.0, "gain_ci": 0.1, "pairs": 3, "corrected": [0.04997, 0.05, 0.0004, math.nan]})
+    shown = gains.columns(table.assign(verdict="-"), "gain")["corrected p"]
+    assert shown.tolist() == ["< 0.050", "0.050", "< 0.001", "-"]
 
 
 def test_a_comparison_without_one_of_its_terms_is_not_made():
