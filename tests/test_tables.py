@@ -42,6 +42,7 @@ def test_a_published_point_has_no_width():
         ([0.02, 0.03, 0.025], REPRODUCED),
         ([-0.02, -0.03, -0.025], NOT_REPRODUCED),
         ([0.02, -0.03, 0.01], UNDECIDED),
+        ([0.02, 0.0201], UNDECIDED),
         ([0.02], UNDECIDED),
         ([], NOT_RUN),
     ],

@@ -1,10 +1,10 @@
 """Does what we measured bear the paper out? Four words, and the rules behind them.
 
 A published number is *reproduced* if our 95 % t-interval over at least three trials overlaps the published one; a
-published ordering if the paired difference over trials has the claimed sign and its 95 % interval excludes 0. It is
-*not reproduced* if the interval excludes it, *undecided* otherwise, and *not run* where there is no record at profile
-`quick` or above. `quick` runs, the nine-class STL-10 subset and Caltech-101 can bear orderings out, never numbers;
-the embedded data sets neither.
+published ordering if the paired difference over at least three trials has the claimed sign and its 95 % interval
+excludes 0. It is *not reproduced* if the interval excludes it, *undecided* otherwise, and *not run* where there is no
+record at profile `quick` or above. `quick` runs, the nine-class STL-10 subset and Caltech-101 can bear orderings out,
+never numbers; the embedded data sets neither.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def judge_ordering(margins: Sequence[float], level: float = 0.95) -> str:
     if not len(margins):
         return NOT_RUN
     mean, half = t_interval(margins, level)
-    if not np.isfinite(half) or abs(mean) <= half:
+    if len(margins) < MIN_TRIALS or abs(mean) <= half:
         return UNDECIDED
     return REPRODUCED if mean > 0 else NOT_REPRODUCED
 
