@@ -116,8 +116,7 @@ def _open(page, address):
     def accept(dialog):
         dialog.locator("button.jp-mod-accept").click()
 
-    # a kernel to select, a restart, trust; one dialog may follow the other, so that none is waited for to go
-    page.add_locator_handler(page.locator(".jp-Dialog").first, accept, no_wait_after=True)
+    page.add_locator_handler(page.locator(".jp-Dialog").first, accept)  # a restart, trust
     page.goto(address)
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
 
@@ -127,29 +126,38 @@ def _menu(page, menu, item):
     page.get_by_role("menuitem", name=re.compile(f"^{item}")).first.click()
 
 
-def _command(page, words):
-    """Ask the palette until it answers: it closes when a dialog or a connecting kernel takes the focus."""
+def _menu_until(page, menu, item, answered):
+    """Choose `item` until it is `answered`: JupyterLab drops it while a kernel connects or a dialog takes the focus."""
     for _ in range(20):
+        _menu(page, menu, item)
         with contextlib.suppress(TimeoutError):
-            _menu(page, "View", "Activate Command Palette")
-            page.locator(".lm-CommandPalette-input").fill(words, timeout=5_000)
-            return page.locator(".lm-CommandPalette-item", has_text=words).first.click(timeout=5_000)
-    raise AssertionError(f"JupyterLab's command palette did not run '{words}'")
+            return answered()
+    raise AssertionError(f"JupyterLab did not answer '{item}'")
+
+
+def _command(page, words):
+    def run():
+        page.locator(".lm-CommandPalette-input").fill(words, timeout=15_000)
+        page.locator(".lm-CommandPalette-item", has_text=words).first.click(timeout=15_000)
+
+    _menu_until(page, "View", "Activate Command Palette", run)
 
 
 def _idle(page):
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
 
 
+def _connected(page):
+    """Wait for the kernel itself: the notebook calls itself idle before it has one, and to run its cells then starts a
+    second kernel beside the first, which takes the cells with it."""
+    session = "s => location.pathname.endsWith(s.path) && s.kernel.connections && s.kernel.execution_state === 'idle'"
+    page.wait_for_function(f"async () => (await (await fetch('/api/sessions')).json()).some({session})", polling=500)
+
+
 def _run_all_cells(page):
-    """Click Run All until a prompt answers: JupyterLab drops the command while its kernel is still connecting."""
-    _idle(page)
+    _connected(page)
     prompt = page.locator(".jp-CodeCell .jp-InputPrompt", has_text=re.compile(r"\[(\*|\d+)\]")).first
-    for _ in range(20):
-        _menu(page, "Run", "Run All Cells")
-        with contextlib.suppress(TimeoutError):
-            return prompt.wait_for(state="attached", timeout=15_000)
-    raise AssertionError("JupyterLab ran no cell")
+    _menu_until(page, "Run", "Run All Cells", lambda: prompt.wait_for(state="attached", timeout=15_000))
 
 
 def test_jupyterlab_live_restarted_dark_and_as_a_widget(lab, page, shots):
