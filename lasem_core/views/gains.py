@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lasem_core.common.statistics import BETTER, LEVEL, WORSE
-from lasem_core.views.words import plus_minus
+from lasem_core.views.words import p_value, plus_minus
 
 FILLED = f"filled: p < {LEVEL:g} after Holm's correction"
 
@@ -18,17 +18,8 @@ def columns(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The gains under `name` with their 95 % intervals, corrected p-values and verdicts; `-` where there is none."""
     gains = zip(100 * table["gain"], 100 * table["gain_ci"], table["pairs"], strict=True)
     shown = pd.DataFrame({name: [plus_minus(mean, half, 1, n, "+") for mean, half, n in gains]}, index=table.index)
-    shown["corrected p"] = table["corrected"].map(_p_value)
+    shown["corrected p"] = table["corrected"].map(p_value)
     return shown.assign(verdict=table["verdict"])
-
-
-def _p_value(p: float) -> str:
-    """Three decimals, on the side of the level where `p` is: 0.04997 is significant, and 0.050 would deny it."""
-    if pd.isna(p):
-        return "-"
-    if p < 0.001:
-        return "< 0.001"
-    return f"< {LEVEL:.3f}" if p < LEVEL <= round(p, 3) else f"{p:.3f}"
 
 
 def points(row: Any) -> str:

@@ -20,7 +20,7 @@ from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas, verdicts
 from lasem_core.views.canvas import COLOURS, percent
 from lasem_core.views.evidence import place
-from lasem_core.views.words import BASE_NAMES, plus_minus, spread, title
+from lasem_core.views.words import BASE_NAMES, p_value, plus_minus, spread, title
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,10 +189,8 @@ def verdict_table(pairs: Sequence[Pair], margin: float = MARGIN, embedded: bool 
 
 
 def _cells(result: Equivalence) -> dict[str, object]:
-    measured = result.n > 1
-    difference = plus_minus(100 * result.mean, 100 * result.half, 2, sign="+") if measured else "-"
-    p = f"{result.p:.3f}" if measured else "-"
-    return {"difference (points)": difference, "p": p, "n": result.n, "verdict": result.verdict}
+    difference = plus_minus(100 * result.mean, 100 * result.half, 2, sign="+") if result.n > 1 else "-"
+    return {"difference (points)": difference, "p": p_value(result.p), "n": result.n, "verdict": result.verdict}
 
 
 def cost_table(records: Iterable[RunRecord]) -> pd.DataFrame:

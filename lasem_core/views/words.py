@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from lasem_core.common.statistics import t_interval
+from lasem_core.common.statistics import LEVEL, t_interval
 
 BASE_NAMES = {"hps": "HPS", "tf": "TF", "df-cnn": "DF-CNN", "none": "own network"}
 DATASET_NAMES = {
@@ -86,3 +86,12 @@ def spread(values: np.ndarray | pd.Series | float, digits: int = 1) -> str:
     values = values[np.isfinite(values)]
     mean, half = t_interval(values)
     return plus_minus(mean, half, digits, len(values))
+
+
+def p_value(p: float) -> str:
+    """Three decimals, on the side of the level where `p` is (0.050 would deny that 0.04997 is below); `-` for NaN."""
+    if pd.isna(p):
+        return "-"
+    if p < 0.001:
+        return "< 0.001"
+    return f"< {LEVEL:.3f}" if p < LEVEL <= round(p, 3) else f"{p:.3f}"
