@@ -1,5 +1,7 @@
 """Every figure draws what it is given, says 'not run' where there is nothing, and leaves PNG, SVG and CSV."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,6 +71,15 @@ def test_saved_pictures_repeat_byte_for_byte(evidence, tmp_path):
     assert first == second
     assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == ["a.csv", "a.png", "a.svg"]
     assert len(pd.read_csv(tmp_path / "figures" / "a.csv")) == len(evidence.choices)
+
+
+def test_a_picture_of_few_colours_is_small_and_shows_the_same(evidence):
+    figure, whole = figures.static_configurations(evidence), io.BytesIO()
+    with canvas.style():
+        figure.savefig(whole, format="png", dpi=100)
+    small = canvas.png(figure)
+    one, other = (np.asarray(Image.open(_file(data)).convert("RGB"), int) for data in (whole.getvalue(), small))
+    assert np.abs(one - other).max() <= 16 and len(small) < len(whole.getvalue()) / 2
 
 
 def test_layer_frequency_is_the_share_of_final_choices():

@@ -14,6 +14,7 @@ import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from lasem_core.common.repository import in_repository
 from lasem_core.common.statistics import t_interval
@@ -92,11 +93,13 @@ def percent(axes: Axes, what: str, axis: str = "y") -> None:
     target.set_major_formatter(lambda value, _: f"{100 * value:g}")
 
 
-def png(figure: Figure) -> bytes:
-    """The picture as bytes, without a date in it."""
-    with style(), io.BytesIO() as buffer:
-        figure.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
+def png(figure: Figure, dpi: int = 100) -> bytes:
+    """The picture as bytes, without a date in it; its few colours as a palette, which is a third of the size."""
+    whole, small = io.BytesIO(), io.BytesIO()
+    with style():
+        figure.savefig(whole, format="png", dpi=dpi)
+    Image.open(whole).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def save(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "outputs") -> list[Path]:
@@ -104,8 +107,8 @@ def save(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "outp
     folder = in_repository(out) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{ending}" for ending in ("png", "svg", "csv")]
+    paths[0].write_bytes(png(figure, 160))
     with style():
-        figure.savefig(paths[0], dpi=160)
         figure.savefig(paths[1], metadata={"Date": None})
     frame.to_csv(paths[2], index=False)
     return paths
