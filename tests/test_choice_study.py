@@ -84,9 +84,9 @@ def test_comparisons_stand_beside_the_static_configurations_of_the_same_trial():
     assert table.set_index("seed").loc[1, list(planted.COMPARISONS)].isna().all()
 
 
-def lasem(number, seed, configs, relatedness="low", **em):
+def lasem(number, seed, configs, relatedness="low", fraction=1.0, **em):
     """A record whose tasks ended in `configs`."""
-    settings = {"stream": {"relatedness": relatedness, "n_tasks": 3}, "em": em}
+    settings = {"stream": {"relatedness": relatedness, "n_tasks": 3, "fraction": fraction}, "em": em}
     made = record(
         f"{number}", 0.5, dataset="planted", method="lasem", base="hps", profile="quick", seed=seed, **settings
     )
@@ -107,6 +107,16 @@ def test_one_share_of_the_images_tells_no_growth():
     table = choice.agreement_table([lasem(0, 0, ["1100", "1000"])])
     assert choice.growth(table).empty
     assert len(choice.growth(pd.concat([table, table.assign(fraction=0.25)]))) == 2
+
+
+def test_growth_is_paired_and_judged():
+    scarce = [["0011", "0011"], ["0111", "0011"], ["1011", "0011"]]  # of eight layers 0, 1 and 1 are as planted
+    records = [lasem(f"q{seed}", seed, configs, fraction=0.25) for seed, configs in enumerate(scarce)]
+    records += [lasem(f"a{seed}", seed, ["1100", "1100"]) for seed in range(3)]
+    row = choice.growth_table(records).iloc[0]
+    assert row["more layers as planted (points)"] == "+91.7 ± 17.9 (n=3)"
+    assert (row["corrected p"], row["verdict"]) == ("0.002", "better")
+    assert choice.growth_table(records[:3]).empty
 
 
 def test_variants_are_named_by_what_they_change():

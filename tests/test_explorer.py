@@ -163,7 +163,7 @@ def test_seeds_of_a_family_and_statics_of_a_ground_belong_together(recorded):
     runs = unpack(recorded[1])[0]["runs"]
     low = [r for r in runs if r["data"] == "Planted tasks (low)" and r["base"] == "HPS"]
     plain = [r for r in low if r["method"] == "LASEM" and r["preset"] == "paper" and not r["others"]]
-    assert sorted(r["seed"] for r in plain) == [0, 1, 2, 3, 4]
+    assert sorted(r["seed"] for r in plain) == [0, 1, 2]
     assert len({r["family"] for r in plain}) == 1
     statics = [r for r in runs if r["ground"] == plain[0]["ground"] and r["bits"]]
     assert len({r["bits"] for r in statics}) == 16
@@ -188,6 +188,13 @@ def test_replayed_beliefs_are_on_the_page(few):
         _, belief = replay(rescale(log_lik, few[0].spec.em.likelihood, likelihood, 10), prior)
         assert np.abs(beliefs[number] - belief[np.array(run["steps"]) - 1][:, columns]).max() <= HALF
         assert run["replays"][0][number] == last_switch(belief)
+
+
+def test_of_a_run_that_recorded_little_the_page_has_the_choices_alone():
+    header, written = unpack(pack(record(f"b{n}", schedule={"recorded": n}) for n in (99, 100))[0])
+    brief, whole = sorted(header["runs"], key=lambda run: run["id"] == "b100")
+    assert "at" in whole and "at" not in brief and brief["configs"] == whole["configs"] == ["0111", "0101", "0111"]
+    assert len(written) == len(unpack(pack([record("b100", schedule={"recorded": 100})])[0])[1])
 
 
 @pytest.mark.parametrize("kind", PRIORS)

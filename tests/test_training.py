@@ -78,6 +78,15 @@ def test_posterior_table_is_tidy_and_sums_to_one(record):
     assert (record.history.filter(like="transfer_").dropna().to_numpy() <= 1).all()
 
 
+def test_what_is_recorded_briefly_is_the_beginning_of_what_is_recorded_at_length(record):
+    brief = train(spec(schedule=SMALL["schedule"] | {"recorded": 3}))
+    whole, kept = record.posterior, brief.posterior
+    assert set(kept["step"]) == {-1, 0, 1, 2} < set(whole["step"])
+    assert kept.equals(whole[whole["step"] < 3].reset_index(drop=True))
+    assert brief.history.equals(record.history) and brief.summary == record.summary
+    assert brief.run_id != record.run_id
+
+
 def test_repetition_gives_the_same_record(record):
     assert train(spec()).digest() == record.digest()
     assert train(spec(seed=1)).digest() != record.digest()

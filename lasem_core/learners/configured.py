@@ -92,7 +92,8 @@ class ConfiguredLearner(Learner):
         optimizer = RMSProp([t.requires_grad_(True) for t in self.trained(network)], self.spec.optim)
         likelihood = None if certain else self.likelihood
         held_out = context.task.valid if em.evidence == "held-out" else None
-        return EMTask(context, before, Search(network, trie, prior, optimizer, likelihood, em, held_out))
+        search = Search(network, trie, prior, optimizer, likelihood, em, held_out)
+        return EMTask(context, before, search, self.spec.schedule.recorded)
 
     def trained(self, network: TaskNetwork) -> list[Tensor]:
         """What the open task's gradient steps change."""

@@ -50,14 +50,17 @@ class OpenTask(ABC):
 
 
 class EMTask(OpenTask):
-    """Training by EM; the configuration in use is the one with the most votes."""
+    """Training by EM; the configuration in use is the one with the most votes.
 
-    def __init__(self, context: TaskContext, before: list[Tensors | None], search: Search):
+    Arguments: recorded, mini-batches whose posteriors are recorded one by one.
+    """
+
+    def __init__(self, context: TaskContext, before: list[Tensors | None], search: Search, recorded: int):
         super().__init__(context, before, search.network)
         trie = search.trie
         self.search = search
         self.rule = RULES[search.em.prune if len(trie) > 1 else "off"](search)
-        self.trace = PosteriorTrace([str(config) for config in trie.configs], trie.bits)
+        self.trace = PosteriorTrace([str(config) for config in trie.configs], trie.bits, recorded)
         self._in_use: TransferConfig | None = None
         self.certainty = 0.0  # the largest posterior, mean over the last epoch
         self.n_unjudged, self.n_tempered = self._opening(search.em) if search.likelihood else (0, 0)

@@ -9,7 +9,6 @@ from lasem_core.em import Step
 from lasem_core.learners.protocol import EpochReport
 from lasem_core.model.crossing import fetch
 
-FIRST_STEPS = 200  # mini-batches of a task whose posteriors are kept one by one
 NOTHING = 1e-30  # what is less has no digits: sums of weights that processors may, or may not, flush to zero
 
 
@@ -19,10 +18,11 @@ class PosteriorTrace:
     Arguments:
         names: bit string of each configuration.
         bits: (C, d), which layers each configuration transfers.
+        recorded: mini-batches of the task whose posteriors are kept one by one.
     """
 
-    def __init__(self, names: list[str], bits: Tensor):
-        self.names, self.bits = names, bits
+    def __init__(self, names: list[str], bits: Tensor, recorded: int):
+        self.names, self.bits, self.recorded = names, bits, recorded
         self.steps = 0
         self._start_epoch()
 
@@ -35,7 +35,7 @@ class PosteriorTrace:
     def add(self, step: Step) -> None:
         """Take one mini-batch in, without waiting for the device."""
         posterior = step.posterior
-        if self.steps < FIRST_STEPS:
+        if self.steps < self.recorded:
             self.kept.append(posterior)
         entropy = -torch.xlogy(posterior, posterior).sum()
         self.sums += torch.stack([step.loss, entropy, posterior.max()])

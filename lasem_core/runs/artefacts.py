@@ -67,12 +67,13 @@ def _choices() -> Iterator[Runs]:
     """LASEM with one switch of the E-step changed at a time, beside every static configuration.
 
     At profile quick also with a quarter of the images in as many mini-batches, so that what there is to see changes and
-    not how often.
+    not how often; there, twenty posteriors a task are recorded, since a thousand records would not fit otherwise.
     """
     scarce = {"stream": {"fraction": 0.25}, "schedule": {"epochs": 120}}
     for bases, profiles in ((("hps", "df-cnn"), ()), (("tf",), FULL)):
         kind = {"bases": bases, "trials": 10}
         yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind, only_at=profiles)
+        kind["at_quick"] = {"schedule": {"recorded": 20}}
         yield from (replace(_planted("lasem", preset=name), **kind, only_at=profiles) for name in ("paper", "released"))
         yield from (replace(_planted("lasem", preset="paper", em=em), **kind, only_at=FULL) for em in E_STEPS)
         yield replace(_planted("lasem", preset="paper", **scarce), **kind, only_at=("quick",))

@@ -42,7 +42,7 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("em.fixed_mass", "method", ("fixed-posterior",)),
     ("em.groups", "method", SEARCHING_METHODS),
     ("em.rollback em.shared_init", "method", SHARING_METHODS),
-    ("em.m_steps", "method", ("static", "single-task", "lasem", "fixed-posterior", "brute-force")),
+    ("em.m_steps schedule.recorded", "method", ("static", "single-task", "lasem", "fixed-posterior", "brute-force")),
     ("darts", "method", ("darts",)),
     ("darts.alpha_lr darts.alpha_beta1 darts.alpha_beta2 darts.alpha_weight_decay", "darts.alpha_optimizer", ("adam",)),
     ("darts.weight_lr darts.weight_momentum darts.weight_decay", "darts.weight_optimizer", ("sgd",)),

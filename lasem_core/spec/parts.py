@@ -140,11 +140,12 @@ class OptimSpec(Part):
 
 
 class ScheduleSpec(Part):
-    """How long to train and when to evaluate."""
+    """How long to train, when to evaluate, and how closely the belief is recorded."""
 
     epochs: Annotated[int, Field(ge=0, lt=2**31)] = 2000
     evaluation: Literal["lazy", "every-epoch"] = "lazy"
     test_every: Positive = 10  # lazy: epochs between two points of the test curve
+    recorded: Positive = 200  # mini-batches of a task whose posteriors are recorded one by one
 
 
 class EMSpec(Part):

@@ -185,6 +185,18 @@ def growth(agreement: pd.DataFrame) -> pd.DataFrame:
     return table if table["fraction"].nunique() > 1 else table[:0]
 
 
+def growth_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Layers that preset `paper` chooses as planted with all training images, minus those with fewer, in points: paired
+    over trials, corrected for the ways of sharing (Holm)."""
+    runs = _lasem(records)
+    shares = runs[runs["variant"] == PAPER].pivot_table("layers", ["base", "seed"], "fraction")
+    if shares.shape[1] < 2:
+        return pd.DataFrame()
+    more = (shares[shares.columns.max()] - shares[shares.columns.min()]).dropna()
+    table = judged(pd.DataFrame([{"base": base} | paired(trials) for base, trials in more.groupby("base")]))
+    return table[["base"]].join(gains.columns(table, "more layers as planted (points)"))
+
+
 def agreement_by_data(table: pd.DataFrame, caption: str) -> Figure:
     """How many layers preset `paper` chooses as planted, by the share of the training images (`growth`)."""
 

@@ -30,6 +30,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "contrasts": lambda: markdown(planted.contrast_table(_trials("planted"))),
     "e-step": lambda: choice.sentence(_evidence("choice")),
     "agreement": lambda: markdown(choice.agreement_in_percent(_agreement())),
+    "growth": lambda: markdown(choice.growth_table(_evidence("choice").records)),
     "choice": lambda: markdown(choice.in_points(_variants())),
     "visits": lambda: markdown(visits.in_points(visits.comparison_table(_visits()))),
     "visited": lambda: markdown(visits.result_table(_visits())),
@@ -46,8 +47,8 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 PAGES = {
     "README.md": ("results", "claims", "e-step", "cost", "networks"),
-    "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "contrasts", "agreement", "e-step",
-                       "choice", "visited", "visits", "pruning", "remaining"),
+    "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "contrasts", "agreement", "growth",
+                       "e-step", "choice", "visited", "visits", "pruning", "remaining"),
     "docs/speed.md": ("steps", "parts", "released", "matrix", "whole", "estimates"),
 }  # fmt: skip
 
