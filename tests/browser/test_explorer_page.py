@@ -22,7 +22,7 @@ body { background: #111; color-scheme: dark }
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     store = committed_records(tmp_path_factory.mktemp("committed"))
-    return {record.run_id: record for record in store.records()}
+    return Explorer(store.records()).records
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_hovering_tells_value_seed_configuration_and_interval(explorer, shots):
     cell(explorer, 2, 1).hover()
     tip = explorer.locator(".tip").inner_text()
     assert re.search(
-        r"task 2, layer 1: .* %.*\nseed 0, configuration \d{4} in use\nover seeds 0, 1, 2, 3, 4: .* ± .* \(n=5\)", tip
+        r"task 2, layer 1: .* %.*\nseed 0, configuration \d{4} in use\nover seeds 0, 1, 2: .* ± .* \(n=3\)", tip
     )
 
 

@@ -4,8 +4,8 @@ base64( deflate( length of the header, 4 bytes | header, JSON | bytes ) )
 
 Probabilities are bytes, 255 for 1; `explorer.js` reads them where the header's `at` points. A task keeps at most
 `EPOCHS` epochs, evenly spaced, and every last switch; of the first mini-batches `STEPS`, evenly spaced on a log axis;
-of more than `NAMES` configurations those that matter; of a run that recorded little of its belief, the choices alone.
-A curve is written in one piece, each byte the step from the one before: small steps are what `deflate` makes most of.
+of more than `NAMES` configurations those that matter. A curve is written in one piece, each byte the step from the one
+before: small steps are what `deflate` makes most of.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from lasem_core.views.words import BASE_NAMES, DATASET_NAMES, METHOD_NAMES, spre
 
 EPOCHS, STEPS, NAMES = 40, 20, 16
 MOST_REPLAYED = 64  # configurations
-LEAST_RECORDED = 100  # mini-batches of a task: fewer do not show how a belief forms
 RULES = tuple(product(LIKELIHOODS, PRIORS))
 RESULTS = ("final_accuracy", "peak_at_best_valid", "peak_test", "forgetting_ratio")
 SAID = ("config", "stream.relatedness", "stream.n_tasks", "schedule.epochs")  # in columns of their own
@@ -101,9 +100,8 @@ class _Run:
     def __post_init__(self):
         record = self.record
         self.unusual = unusual(record.spec)
-        chose = bool(record.configs) and record.spec.method != "static" and "transfer_1" in record.history
-        self.traced = chose and record.spec.schedule.recorded >= LEAST_RECORDED
-        if self.traced:
+        self.chose = bool(record.configs) and record.spec.method != "static" and "transfer_1" in record.history
+        if self.chose:
             visits = _visits(record)
             history = _of_visits(record.history, visits)
             self.history = history[history["epoch"] > 0].sort_values(["visit", "epoch"], kind="stable")
@@ -133,7 +131,7 @@ class _Run:
         spec = self.record.spec
         em = spec.em  # what the replay does not know of:
         altered = em.forget or em.temper or em.start or em.revisit != "fixed"
-        known = self.traced and spec.method == "lasem" and spec.em.prior in PRIORS and not altered
+        known = self.chose and spec.method == "lasem" and spec.em.prior in PRIORS and not altered
         return known and self.steps.size > 0 and "rest" not in self.names and len(self.names) <= MOST_REPLAYED
 
     def row(self) -> dict[str, Any]:
@@ -166,7 +164,7 @@ class _Run:
 
     def write(self, blob: bytearray) -> dict[str, Any]:
         """Append the history to `blob`; returns how to read it."""
-        if not self.traced:
+        if not self.chose:
             return {}
         tasks, history = len(self.epochs), self.history
         configs = history["config"].to_numpy(str).reshape(tasks, -1)  # (T, E)

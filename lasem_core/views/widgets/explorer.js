@@ -21,7 +21,6 @@ const FOLLOWS = { // what each panel has to be drawn again for
   ranking: ["run", "layer", "config", "measure"],
 };
 const NO_CHOICE = "This method has no transfer configurations.";
-const NO_BELIEF = "This run recorded too little of its belief to draw it: these are its choices.";
 
 /** An element with attributes (functions are listeners) and children (text or elements; empty ones are left out). */
 function el(name, attributes = {}, ...children) {
@@ -605,7 +604,7 @@ class Explorer {
 
   posterior(width) {
     const { run, state } = this;
-    if (!("at" in run)) return [note(run.bits ? `A static configuration has no belief: every task uses ${run.bits}.` : run.configs.length ? NO_BELIEF : NO_CHOICE)];
+    if (!("at" in run)) return [note(run.bits ? `A static configuration has no belief: every task uses ${run.bits}.` : NO_CHOICE)];
     const history = visit(this.data, run, state.task - 1);
     const per = run.batches || 1;
     const later = run.shown.map((epoch, e) => [epoch * per, e]).filter(([x]) => !run.steps.length || x > run.steps.at(-1));

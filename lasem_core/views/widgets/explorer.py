@@ -26,6 +26,7 @@ from lasem_core.views.widgets.bundle import pack, sentence
 from lasem_core.views.widgets.still import still
 
 HERE = Path(__file__).parent
+LEAST_RECORDED = 100  # mini-batches of a task: runs with fewer do not show how a belief forms, and are left out
 TEXT = "[explorer of recorded runs]"
 HINT = (
     "A picture of one run. The explorer itself starts where scripts may run: in a trusted notebook "
@@ -62,7 +63,7 @@ class Explorer:
         layer: int = 1,
         epoch: int = 0,
     ):
-        self.records = {record.run_id: record for record in records}
+        self.records = {record.run_id: record for record in records if record.spec.schedule.recorded >= LEAST_RECORDED}
         if not self.records:
             raise LasemError("no recorded run to explore; make some: lasem sweep figure3 --profile smoke")
         self.bundle, first = pack(self.records.values())
