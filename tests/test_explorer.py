@@ -193,8 +193,14 @@ def test_replayed_beliefs_are_on_the_page(few):
 
 
 def test_a_run_that_recorded_little_of_its_belief_is_left_out():
-    explorer = Explorer(record(f"b{n}", schedule={"recorded": n}) for n in (LEAST_RECORDED - 1, LEAST_RECORDED))
-    assert list(explorer.records) == [f"b{LEAST_RECORDED}"]
+    brief, whole = (record(f"b{n}", schedule={"recorded": n}) for n in (LEAST_RECORDED - 1, LEAST_RECORDED))
+    assert list(Explorer([brief, whole]).records) == [whole.run_id]
+    with pytest.raises(
+        LasemError, match=r"run = 'b99' is none of the 1 runs here; .* schedule\.recorded of at least 100"
+    ):
+        Explorer([brief, whole], run=brief.run_id)
+    with pytest.raises(LasemError, match=r"no recorded run to explore .* schedule\.recorded of at least 100"):
+        Explorer([brief])
 
 
 @pytest.mark.parametrize("kind", PRIORS)

@@ -73,10 +73,10 @@ def _choices() -> Iterator[Runs]:
     for bases, profiles in ((("hps", "df-cnn"), ()), (("tf",), FULL)):
         kind = {"bases": bases, "trials": 10}
         yield replace(_planted("static", (EVERY_CONFIG,), preset="paper"), **kind, only_at=profiles)
-        kind["at_quick"] = {"schedule": {"recorded": 20}}
-        yield from (replace(_planted("lasem", preset=name), **kind, only_at=profiles) for name in ("paper", "released"))
-        yield from (replace(_planted("lasem", preset="paper", em=em), **kind, only_at=FULL) for em in E_STEPS)
-        yield replace(_planted("lasem", preset="paper", **scarce), **kind, only_at=("quick",))
+        ours = kind | {"at_quick": {"schedule": {"recorded": 20}}}
+        yield from (replace(_planted("lasem", preset=name), **ours, only_at=profiles) for name in ("paper", "released"))
+        yield from (replace(_planted("lasem", preset="paper", em=em), **ours, only_at=FULL) for em in E_STEPS)
+        yield replace(_planted("lasem", preset="paper", **scarce), **ours, only_at=("quick",))
 
 
 def _short_visits() -> Iterator[Runs]:

@@ -27,6 +27,7 @@ from lasem_core.views.widgets.still import still
 
 HERE = Path(__file__).parent
 LEAST_RECORDED = 100  # mini-batches of a task: runs with fewer do not show how a belief forms, and are left out
+ENOUGH = f" (here: those with schedule.recorded of at least {LEAST_RECORDED})"
 TEXT = "[explorer of recorded runs]"
 HINT = (
     "A picture of one run. The explorer itself starts where scripts may run: in a trusted notebook "
@@ -45,7 +46,7 @@ class ExplorerWidget(anywidget.AnyWidget):
 
 
 class Explorer:
-    """Heat map, shares, posterior, posterior lab and static ranking of `records`.
+    """Heat map, shares, posterior, posterior lab and static ranking of those `records` that show how a belief forms.
 
     Arguments:
         run, compare: run ids to begin with; empty: the first run, and no other.
@@ -65,7 +66,7 @@ class Explorer:
     ):
         self.records = {record.run_id: record for record in records if record.spec.schedule.recorded >= LEAST_RECORDED}
         if not self.records:
-            raise LasemError("no recorded run to explore; make some: lasem sweep figure3 --profile smoke")
+            raise LasemError(f"no recorded run to explore{ENOUGH}; make some: lasem sweep figure3 --profile smoke")
         self.bundle, first = pack(self.records.values())
         self.record = self._find("run", run or first)
         if compare:
@@ -86,7 +87,7 @@ class Explorer:
 
     def _find(self, name: str, run_id: str) -> RunRecord:
         if run_id not in self.records:
-            known = f"none of the {len(self.records)} runs here; `lasem runs` lists them"
+            known = f"none of the {len(self.records)} runs here; `lasem runs` lists all{ENOUGH}"
             raise LasemError(f"{name} = '{run_id}' is {known}")
         return self.records[run_id]
 
