@@ -4,11 +4,13 @@ import base64
 import json
 import re
 import zlib
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
-from run_notebooks import committed_records
+from run_notebooks import ROOT, committed_records
 from sample_records import record
 
 from lasem_core import RunSpec, em
@@ -23,8 +25,8 @@ from lasem_core.views.replay import (
     replay,
     rescale,
 )
-from lasem_core.views.reproduce import NOTEBOOKS
-from lasem_core.views.widgets import Explorer
+from lasem_core.views.reproduce import NOTEBOOKS, notebook_files
+from lasem_core.views.widgets import Explorer, explorer
 from lasem_core.views.widgets.bundle import EPOCHS, NAMES, RULES, pack
 from lasem_core.views.widgets.explorer import LEAST_RECORDED
 
@@ -291,6 +293,20 @@ def test_a_state_that_no_run_has_is_refused_in_one_line(few, given, line):
 def test_nothing_to_explore_is_one_readable_line():
     with pytest.raises(LasemError, match="lasem sweep"):
         Explorer([])
+
+
+def test_pages_in_executed_notebooks_run_todays_script():
+    """Whoever changes the page executes the notebooks that hold one: `lasem reproduce all`."""
+    script = (Path(explorer.__file__).parent / "explorer.js").read_text("utf-8")
+    pages = {
+        path.name: html
+        for path in notebook_files(ROOT / "outputs" / "notebooks").values()
+        for cell in nbformat.read(path, 4).cells
+        for output in cell.get("outputs", [])
+        if 'class="lasem-explorer"' in (html := output.get("data", {}).get("text/html", ""))
+    }
+    assert len(pages) > 4
+    assert [name for name, html in pages.items() if script not in html] == []
 
 
 def test_the_widget_has_the_same_module_and_data(few):
