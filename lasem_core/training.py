@@ -130,6 +130,7 @@ class Visit:
             row = _evaluate_epoch(learner, self.context, log, epoch)
             log.train_seconds += trained - started
             log.eval_seconds += time.perf_counter() - trained
+            row["lr"] = learner.learning_rate(self.context, max(epoch, 1))
             _write_row(log, row, report, self.context, epoch)
             if self.on_epoch is not None:
                 self.on_epoch(log, row, report)
@@ -204,7 +205,7 @@ def _accuracy_row(visit: int, task: int, when: str, epoch: int, value: float) ->
 
 
 def _write_row(log: VisitLog, row: dict[str, Any], report: EpochReport, context: TaskContext, epoch: int) -> None:
-    row |= {"lr": context.lr(max(epoch - 1, 0)), "loss": report.loss, "config": report.config}
+    row |= {"loss": report.loss, "config": report.config}
     row |= {"entropy": report.entropy, "max_weight": report.max_weight}
     row |= {f"transfer_{layer}": p for layer, p in enumerate(report.transfer, start=1)} | report.extra
     log.history.append(row)

@@ -31,7 +31,7 @@ def spec_of(method, base="none", epochs=3, network="cnn", **options):
         "method": method,
         "base": base,
         "model": MODEL if network == "cnn" else {"network": network},
-        "optim": {"lr": 1e-2, "batch_size": 8},
+        "optim": {"batch_size": 8} | ({} if method == "darts" else {"lr": 1e-2}),
         "schedule": {"epochs": epochs, "test_every": 2},
         "den": {"expansion": 3} if method == "den" else {},
         "stream": {"n_tasks": 3},

@@ -157,6 +157,15 @@ TABLE = [
     --method static --preset released --set em.prior=count | changes nothing where method is 'static'
     --method single-task --set em.rollback=false        | changes nothing where method is 'single-task'
     --method darts --set em.m_steps=2                   | changes nothing where method is 'darts'
+    --method darts --set optim.lr=0.1                   | acts where darts.weight_optimizer is rmsprop
+    --method darts --set optim.start=0                  | acts where darts.weight_optimizer is rmsprop
+    --method static --set em.rollback=false             | acts where method is lasem, fixed-posterior, darts
+    --method static --set em.shared_init=until-transferred | changes nothing where method is 'static'
+    --method brute-force --set em.rollback=false        | changes nothing where method is 'brute-force'
+    --set model.kb_channels=2,2,2,2                     | acts where base is df-cnn
+    --set model.network=resnet --set model.bias_init=0  | acts where model.network is cnn
+    --set em.prior=related --set em.prune=refreshed --set em.prune_every=5 | use at least 100
+    --set em.start=9 --set schedule.epochs=9            | use less than 9
     --method darts --set darts.weight_optimizer=rmsprop --set darts.weight_lr=1 | acts where darts.weight_optimizer
     --method apd --preset released --set apd.anchor=1   | acts where apd.variant is original
     """),
@@ -294,10 +303,13 @@ def test_what_the_tables_give_is_accepted_for_every_method(dataset, preset):
 
 def test_every_setting_of_the_table_is_accepted_where_it_acts():
     accepted = [
-        ({"method": "static"}, {"em.m_steps": "2", "em.rollback": "false"}),
+        ({"method": "static"}, {"em.m_steps": "2", "optim.lr": "0.1"}),
         ({"method": "single-task", "base": "none"}, {"em.m_steps": "2"}),
         ({"method": "darts"}, {"em.groups": "1,2|3,4", "em.rollback": "false", "darts.alpha_lr": "1"}),
+        ({"method": "darts"}, {"darts.weight_optimizer": "rmsprop", "optim.lr": "0.1"}),
+        ({"method": "darts"}, {"darts.alpha_optimizer": "rmsprop", "optim.lr": "0.1"}),
         ({"method": "brute-force"}, {"brute_force.tie_first_two": "true", "em.m_steps": "2"}),
+        ({"base": "df-cnn"}, {"model.kb_channels": "2,2,2,2"}),
         ({"method": "fixed-posterior"}, {"em.fixed_mass": "0.07"}),
         ({"base": "tf"}, {"model.tf_orthogonality": "1", "model.weight_init": "truncated-normal",
                           "model.weight_std": "0.1"}),

@@ -46,6 +46,18 @@ def test_tempering_starts_flat_and_ends_exact(monkeypatch):
     assert betas == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
 
 
+def test_tempering_is_a_share_of_the_mini_batches_that_judge(monkeypatch):
+    betas = []
+    monkeypatch.setattr(pruning, "em_step", lambda *given: (betas.append(given[7:8]), em_step(*given))[1])
+    trained(4, of=4, start=2, temper=1.0)
+    assert betas == [()] * 4 + [(0.25,), (0.5,), (0.75,), (1,)]
+
+
+def test_a_pruned_run_says_that_it_evaluates_all_before_it_judges():
+    _, reports = trained(2, of=4, start=2, prune="refreshed", prune_every=2)
+    assert [(report.extra["evaluated"], report.extra["updated"]) for report in reports] == [(8, 8)] * 2
+
+
 def test_a_tempered_posterior_is_that_of_the_likelihood_to_the_power_beta():
     learner, _ = trained(0)
     batch = batch_of(learner)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_stream import environment, run, spec_of, stream
 
+from lasem_core import RunSpec, train
 from lasem_core.common import keyed_random
 from lasem_core.data.stream import Batch
 from lasem_core.learners.darts import mixed_logits
@@ -67,10 +68,18 @@ def test_the_halves_are_disjoint_and_complete():
 
 
 def test_the_cosine_starts_at_its_rate_and_ends_near_zero():
-    learner, batch = opened(epochs=4)
-    assert learner.open.weight_lr(batch) == learner.spec.darts.weight_lr
-    learner.open.steps = 4  # ten images, batches of eight: one step an epoch
-    assert learner.open.weight_lr(batch) == pytest.approx(0, abs=1e-12)
+    learner, _ = opened(epochs=4)
+    assert learner.open.weight_rate(0) == learner.spec.darts.weight_lr
+    assert learner.open.weight_rate(4) == pytest.approx(0, abs=1e-12)  # ten images, batches of eight: one step an epoch
+
+
+def test_the_history_has_the_rate_of_the_weights():
+    """Not the run's learning rate, which nothing here follows."""
+    two = {"stream": {"n_tasks": 2}, "schedule": {"epochs": 2}}
+    rates = train(RunSpec(dataset="planted", method="darts", base="hps", **two)).history["lr"]
+    assert rates.tolist() == pytest.approx([0.025, 0.025, 0.0125] * 2)  # before training, then as each epoch begins
+    released = RunSpec(dataset="planted", method="darts", base="hps", preset="released", **two)
+    assert train(released).history["lr"][0] == released.optim.lr
 
 
 def test_mixture_weights_are_reported_like_a_posterior():
@@ -85,7 +94,7 @@ def test_mixture_weights_are_reported_like_a_posterior():
 
 
 def test_groups_share_one_choice():
-    learner, _ = run(spec_of("darts", "hps", em={"groups": "1,2|3"}, optim={"lr": 0.1}), stream())
+    learner, _ = run(spec_of("darts", "hps", em={"groups": "1,2|3"}), stream())
     assert all(config[0] == config[1] for config in learner.configs)
 
 
@@ -96,7 +105,6 @@ def test_the_held_out_half_is_shuffled_once_a_pass(monkeypatch):
     seen = []
     for learner.open.steps in range(4):
         seen.append(learner.open._held_out_batch(small).images)
-        learner.open.weight_lr(small)
     assert shuffled == [20, 10, 20, 10]  # the halves, then the order, in each of two passes
     split = learner.open.context.task.train
     everything = split.images[learner.open.halves()[1]].flatten(1).sum(1).sort()[0]

@@ -1,5 +1,6 @@
 """Verdicts by the rules, numbers beside the paper's, and the README's table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -81,6 +82,28 @@ def test_full_schedule_bears_numbers():
     numbers = tables.comparison(_pairs(profile="paper", lasem=0.392)).set_index("name")
     assert numbers.loc["LASEM HPS CIFAR-100", "verdict"] == REPRODUCED
     assert (numbers.query("metric == 'peak_accuracy'")["verdict"] == REPRODUCED).sum() == 1
+
+
+def test_published_seconds_are_judged_where_evaluation_is_timed_as_in_the_paper():
+    """Its timer counts the evaluation after every epoch; a lazy run's seconds are of training."""
+    lazy = _pairs(profile="paper")
+    evaluation = {"schedule": lazy.specs[0].schedule.model_copy(update={"evaluation": "every-epoch"})}
+    records = [replace(made, spec=made.spec.model_copy(update=evaluation)) for made in lazy.records]
+    every = Evidence("table3", "paper", [made.spec for made in records], records)
+    for evidence, ratio, word in ((lazy, 5 / 10, UNDECIDED), (every, (5 + 1) / (10 + 1), NOT_REPRODUCED)):
+        (row,) = tables.comparison(evidence).query("metric == 'relative_time' and n > 0").itertuples()
+        assert (row.ours, row.verdict) == (pytest.approx(ratio), word)
+
+
+def test_layers_are_counted_over_final_choices_and_over_epochs():
+    made = [record(f"r{seed}", seed=seed, dataset="cifar100", profile="quick", configs=SETTLED) for seed in range(2)]
+    for one in made:  # in the epoch of the second task another configuration leads on the mean
+        mean = (one.posterior["position"] == 1) & (one.posterior["step"] == -1)
+        one.posterior.loc[mean & (one.posterior["config"] == "1111"), "mass"] = 0.9
+    table = tables.frequency_table(Evidence("figure4", "quick", [r.spec for r in made], made)).set_index("of")
+    shares = table.filter(like="layer").map(lambda cell: cell.split(" ")[0])
+    assert shares.loc["final choices"].tolist() == ["0", "100", "67", "100"]
+    assert shares.loc["epochs"].tolist() == ["33", "100", "100", "100"]
 
 
 def test_relative_time_is_paired():

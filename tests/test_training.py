@@ -10,6 +10,8 @@ from lasem_core import LasemError, RunSpec, RunStore, load_learner, train
 from lasem_core.data import load_stream
 from lasem_core.learners import Environment
 from lasem_core.learners.ewc import Ewc
+from lasem_core.learners.protocol import VisitLog
+from lasem_core.runs import results
 from lasem_core.runs.run import make_learner
 from lasem_core.spec.configs import TransferConfig
 from lasem_core.views.evidence import choice_table
@@ -54,6 +56,14 @@ def test_peaks_can_be_recomputed_from_the_history(record):
         peak.append(task["test_accuracy"].max())
     assert record.summary["peak_at_best_valid"] == pytest.approx(np.mean(best))
     assert record.summary["peak_test"] == pytest.approx(np.mean(peak))
+
+
+def test_peaks_of_a_task_that_comes_back_are_over_all_its_visits():
+    visits = [VisitLog(best_valid=0.5, peak_at_best_valid=0.4, peak_test=0.45),
+              VisitLog(best_valid=0.3, peak_at_best_valid=0.2, peak_test=0.2),
+              VisitLog(best_valid=0.6, peak_at_best_valid=0.5, peak_test=0.7),
+              VisitLog(best_valid=0.3, peak_at_best_valid=0.1, peak_test=0.1)]  # fmt: skip
+    assert results.peaks((0, 1, 0, 1), visits) == pytest.approx({"peak_at_best_valid": 0.35, "peak_test": 0.45})
 
 
 def test_final_accuracy_is_that_of_the_loaded_learner(record):

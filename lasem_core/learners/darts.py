@@ -27,7 +27,7 @@ from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.descent import Adam, Sgd
 from lasem_core.learners.mean_loss import MeanLoss
 from lasem_core.learners.open_task import OpenTask
-from lasem_core.learners.protocol import Environment, EpochReport, TaskContext
+from lasem_core.learners.protocol import Environment, EpochReport, TaskContext, full_batches
 from lasem_core.model.crossing import fetch
 from lasem_core.model.layers import activate, convolve, dropout, flat
 from lasem_core.model.network import TaskNetwork
@@ -98,19 +98,27 @@ class DartsTask(OpenTask):
             of_alphas.step([self._alpha_gradient(batch)], lr)
         mixture = self.mixture().detach()
         loss = self.loss(batch, mixture, "weights")
-        of_weights.step(torch.autograd.grad(loss, of_weights.parameters, allow_unused=True), self.weight_lr(batch))
+        rate = self.weight_rate(self.steps) if self.is_cosine else batch.lr
+        of_weights.step(torch.autograd.grad(loss, of_weights.parameters, allow_unused=True), rate)
         self.mean_loss.add(loss)
         self.mixture_sum += mixture
         self.steps += 1
 
-    def weight_lr(self, batch: Batch) -> float:
+    @property
+    def is_cosine(self) -> bool:
         """SGD's rate falls along a cosine over the task's steps; RMSProp takes the run's."""
-        if self.spec.darts.weight_optimizer != "sgd":
-            return batch.lr
+        return self.spec.darts.weight_optimizer == "sgd"
+
+    @property
+    def n_batches(self) -> int:
+        """Mini-batches of an epoch."""
         n = len(self.context.task.train)
-        n -= n // 2 if self.holds_out else 0
-        total = self.context.epochs * max(1, n // self.spec.optim.batch_size)
-        return self.spec.darts.weight_lr * 0.5 * (1 + math.cos(math.pi * self.steps / total))
+        return full_batches(n - n // 2 if self.holds_out else n, self.spec.optim.batch_size)
+
+    def weight_rate(self, step: int) -> float:
+        """SGD's rate after so many of the task's steps."""
+        total = max(1, self.context.epochs * self.n_batches)
+        return self.spec.darts.weight_lr * 0.5 * (1 + math.cos(math.pi * step / total))
 
     def _alpha_gradient(self, batch: Batch) -> Tensor:
         valid = self._held_out_batch(batch) if self.holds_out else batch
@@ -183,6 +191,11 @@ class Darts(ConfiguredLearner):
         groups = parse_groups(groups) if groups else tuple((n + 1,) for n in range(self.arch.depth))
         network, chosen = self._network(context.number), self.chosen.get(context.number)
         return DartsTask(context, before, network, self.env, chosen, groups)
+
+    def learning_rate(self, context: TaskContext, epoch: int) -> float:
+        task = self.open
+        cosine = task.is_cosine
+        return task.weight_rate((epoch - 1) * task.n_batches) if cosine else super().learning_rate(context, epoch)
 
     def train_index(self, n: int) -> Tensor:
         return self.open.halves()[0] if self.open.holds_out else super().train_index(n)

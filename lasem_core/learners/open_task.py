@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from lasem_core.common.errors import LasemError
 from lasem_core.data.stream import Batch
 from lasem_core.learners.protocol import EpochReport, TaskContext
 from lasem_core.learners.pruning import RULES, Search
@@ -69,8 +70,13 @@ class EMTask(OpenTask):
         """Mini-batches that judge no configuration, and those after them whose likelihood is tempered."""
         if not (em.start or em.temper):
             return 0, 0
+        if 0 < self.context.epochs <= em.start and em.revisit == "fixed":
+            raise LasemError(
+                f"em.start {em.start}: in a task of {self.context.epochs} epochs no mini-batch would judge a "
+                f"configuration; use less than {self.context.epochs}"
+            )
         n = self.context.n_batches(self.search.optimizer.spec.batch_size)
-        return em.start * n, em.temper * self.context.epochs * n
+        return em.start * n, em.temper * (self.context.epochs - em.start) * n
 
     @property
     def in_use(self) -> TransferConfig:
@@ -81,7 +87,7 @@ class EMTask(OpenTask):
     def step(self, batch: Batch) -> None:
         number = self.trace.steps + 1 - self.n_unjudged  # counted from 1, among those that judge
         self.search.beta = min(1.0, number / max(self.n_tempered, 1))
-        self.trace.add(self.rule.step(batch) if number > 0 else self.search.uniform_step(batch))
+        self.trace.add(self.rule.step(batch) if number > 0 else self.rule.unjudged_step(batch))
 
     def report(self) -> EpochReport:
         report = self.trace.report(self.search.prior.votes)

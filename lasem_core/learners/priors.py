@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from lasem_core.em import CountPrior, Prior
-
-EARLY = 100  # mini-batches of a task whose likelihoods say how related it is
+from lasem_core.spec.consistency import EARLY
 
 
 class HistoryPrior(CountPrior):

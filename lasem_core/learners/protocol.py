@@ -188,6 +188,10 @@ class Learner(ABC):
         """Train the current task; `fit` runs the epochs for any learner and returns their log."""
         return fit(self)
 
+    def learning_rate(self, context: TaskContext, epoch: int) -> float:
+        """What the weights' updates are scaled by at the beginning of an epoch, counted from 1."""
+        return context.lr(epoch - 1)
+
     def train_index(self, n: int) -> Tensor:
         """Which of the n training images the epochs go through."""
         return torch.arange(n, device=self.env.device)

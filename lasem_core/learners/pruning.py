@@ -97,6 +97,10 @@ class Exact:
         """One mini-batch."""
         return self.search.step(batch)
 
+    def unjudged_step(self, batch: Batch) -> Step:
+        """One mini-batch of `em.start`."""
+        return self.search.uniform_step(batch)
+
     def report(self) -> dict[str, float]:
         """Columns for the epoch's row of the history; nothing to say here."""
         return {}
@@ -166,6 +170,12 @@ class Refreshed(Exact):
         if window.left == 0:
             self.window = self._next()
         return step
+
+    def unjudged_step(self, batch: Batch) -> Step:
+        self.steps += 1
+        self.evaluated += self.n
+        self.updated += self.n
+        return super().unjudged_step(batch)
 
     def _step(self, batch: Batch) -> tuple[Step, int]:
         """The step, and how many configurations its M-step took."""

@@ -24,6 +24,11 @@ def _out_of_turn(spec: Spec) -> bool:
     return order != "fixed" and tuple(order) != tuple(range(spec["stream"]["n_tasks"]))
 
 
+def _comes_back(spec: Spec) -> bool:
+    order = spec["stream"]["order"]
+    return not isinstance(order, str) and len(set(order)) < len(order)
+
+
 CHANGES = (
     Change(
         "filters of TF and DF-CNN are plain matrix products, which round differently from the einsum used before",
@@ -51,6 +56,15 @@ CHANGES = (
         lambda spec: spec["method"] == "apd" and spec["apd"]["variant"] == "original",
     ),
     Change("configurations come by task number; forward transfer counts first visits only", _out_of_turn),
+    Change("the peaks of a task that comes back are over all its visits", _comes_back),
+    Change(
+        "the learning rate in DARTS' history is that of its weights",
+        lambda spec: spec["method"] == "darts" and spec["darts"]["weight_optimizer"] == "sgd",
+    ),
+    Change(
+        "em.temper counts the mini-batches after em.start, and a pruned run's counts those before",
+        lambda spec: spec["em"].get("start", 0) and (spec["em"].get("temper", 0) or _pruned(spec)),
+    ),
 )
 """Added to whenever a change makes any existing specification produce other numbers (another order of random draws,
 another summation order, a corrected formula). The number of changes that touch a specification is part of its run id:

@@ -116,8 +116,17 @@ def _document_bytes(record: RunRecord, files: dict[str, bytes]) -> bytes:
         "measured": plain(record.measured),
         "sha256": {name: _sha256(data) for name, data in files.items()},
     }
-    body = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}").encode()
+    body = _in_lines(document, 2).removesuffix("\n}").encode()
     return body + _seal(body)
+
+
+def _in_lines(value: Any, levels: int) -> str:
+    """JSON with the entries of its first `levels` levels on lines of their own: as readable as indentation, and a
+    fifth smaller."""
+    if not isinstance(value, dict) or not levels:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    entries = (f"{json.dumps(name)}: {_in_lines(entry, levels - 1)}" for name, entry in value.items())
+    return "{\n" + ",\n".join(entries) + "\n}"
 
 
 def _seal(body: bytes) -> bytes:
@@ -126,10 +135,11 @@ def _seal(body: bytes) -> bytes:
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
-    """Without schema metadata, statistics and dictionaries, which are most of a small run's file; pandas reads the same
-    table."""
+    """Without schema metadata, statistics and dictionaries, which are most of a small run's file; of half precision
+    first all high bytes, then all low ones, which compress better. pandas reads the same table."""
     table, buffer = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), io.BytesIO()
-    lean = {"write_statistics": False, "store_schema": False, "use_dictionary": False}
+    halves = [field.name for field in table.schema if field.type == pa.float16()]
+    lean = {"write_statistics": False, "store_schema": False, "use_dictionary": False, "use_byte_stream_split": halves}
     pq.write_table(table, buffer, compression="zstd", compression_level=19, **lean)
     return buffer.getvalue()
 

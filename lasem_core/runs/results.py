@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lasem_core.data.stream import TaskStream
-from lasem_core.learners.protocol import Learner
+from lasem_core.learners.protocol import Learner, VisitLog
 from lasem_core.runs.machine import peak_mb
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.training import Lifetime
@@ -113,12 +113,9 @@ def summary(spec: RunSpec, stream: TaskStream, learner: Learner, life: Lifetime)
     """The identical part in flat numbers; accuracies are fractions, means over tasks."""
     table = accuracy_table(life)
     matrix = accuracy_matrix(table)
-    first = {task: visit for visit, task in reversed(list(enumerate(stream.order)))}
-    peaks = [life.visits[visit] for visit in first.values()]
     chance = [1 / task.n_classes for task in stream.tasks]
     return {
-        "peak_at_best_valid": float(np.mean([v.peak_at_best_valid for v in peaks])),
-        "peak_test": float(np.mean([v.peak_test for v in peaks])),
+        **peaks(stream.order, life.visits),
         "final_accuracy": float(matrix.iloc[-1].mean()),
         "forgetting_ratio": float(forgetting_curve(matrix, stream.order).iloc[-1]),
         "backward_transfer": backward_transfer(matrix, stream.order),
@@ -129,6 +126,16 @@ def summary(spec: RunSpec, stream: TaskStream, learner: Learner, life: Lifetime)
         "data_title": stream.title,
         "stream_hash": stream.content_hash(),
         **memory(learner),
+    }
+
+
+def peaks(order: Sequence[int], visits: Sequence[VisitLog]) -> dict[str, float]:
+    """Both peaks (item 45), means over tasks, each over its own training: all visits of a task that comes back."""
+    of_task = [[v for v, number in zip(visits, order, strict=True) if number == task] for task in sorted(set(order))]
+    best = [max(own, key=lambda visit: visit.best_valid) for own in of_task]  # the earliest of equal ones
+    return {
+        "peak_at_best_valid": float(np.mean([visit.peak_at_best_valid for visit in best])),
+        "peak_test": float(np.mean([max(visit.peak_test for visit in own) for own in of_task])),
     }
 
 

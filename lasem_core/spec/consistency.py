@@ -14,6 +14,7 @@ SEARCHING_METHODS = ("lasem", "fixed-posterior", "brute-force", "darts")
 SHARING_METHODS = ("static", *SEARCHING_METHODS)
 STAGED_METHODS = ("lasem", "static", "single-task")
 MOST_CONFIGURATIONS = 2**12
+EARLY = 100  # mini-batches of a task whose likelihoods say how related it is (em.prior=related)
 MOST_PLANTED_CLASSES = 2000  # a megabyte of images each
 
 
@@ -75,6 +76,12 @@ def _pruning(spec: RunSpec) -> None:
     em = spec.em
     if em.prune != "off" and spec.method != "lasem":
         raise ValueError(f"em.prune '{em.prune}' does not fit method '{spec.method}'; only lasem prunes, use off")
+
+    if em.prune != "off" and em.prior == "related" and em.prune_every < EARLY:
+        raise ValueError(
+            f"em.prune_every {em.prune_every} does not fit em.prior 'related', which compares the likelihoods of all "
+            f"configurations in a task's first {EARLY} mini-batches; use at least {EARLY}"
+        )
 
 
 def _revisit(spec: RunSpec) -> None:

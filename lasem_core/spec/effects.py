@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from lasem_core.spec import presets
-from lasem_core.spec.consistency import SEARCHING_METHODS, SHARING_METHODS
+from lasem_core.spec.consistency import SEARCHING_METHODS
 
 if TYPE_CHECKING:
     from lasem_core.spec.run_spec import RunSpec
@@ -28,7 +28,9 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("stream.test_fraction", "dataset", _SPLITTING),
     ("stream.valid_fraction stream.normalisation", "dataset", ("cifar100", "stl10", "stl10-group", *_SPLITTING)),
     ("model.channels model.kernels model.pools model.head", "model.network", ("cnn",)),
+    ("model.weight_init model.weight_std model.bias_init", "model.network", ("cnn",)),
     ("model.kb_channels model.deconv_channels", "model.network", ("cnn",)),
+    ("model.kb_channels model.deconv_channels", "base", ("df-cnn",)),
     ("model.tf_orthogonality", "base", ("tf",)),
     ("model.weight_std", "model.weight_init", ("truncated-normal",)),
     ("schedule.test_every", "schedule.evaluation", ("lazy",)),
@@ -41,7 +43,8 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("em.prune_samples", "em.prune", ("sampled",)),
     ("em.fixed_mass", "method", ("fixed-posterior",)),
     ("em.groups", "method", SEARCHING_METHODS),
-    ("em.rollback em.shared_init", "method", SHARING_METHODS),
+    ("em.rollback", "method", ("lasem", "fixed-posterior", "darts")),
+    ("em.shared_init", "method", SEARCHING_METHODS),
     ("em.m_steps schedule.recorded", "method", ("static", "single-task", "lasem", "fixed-posterior", "brute-force")),
     ("darts", "method", ("darts",)),
     ("darts.alpha_lr darts.alpha_beta1 darts.alpha_beta2 darts.alpha_weight_decay", "darts.alpha_optimizer", ("adam",)),
@@ -55,13 +58,15 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 )
 
 
+RMSPROP = ("optim.lr optim.lr_decay optim.rho optim.eps optim.start", "darts.weight_optimizer", ("rmsprop",))
 CHOICES = ("dataset", "method", "base", "preset", "profile")
 
 
 def check_effects(spec: RunSpec) -> None:
     """Raise ValueError for a setting that the run does not read and that differs from what `presets.py` gives."""
     usual = _usual(type(spec), *(getattr(spec, choice) for choice in CHOICES), spec.model.network)
-    for names, decides, values in READERS:
+    own = spec.method == "darts" and spec.darts.alpha_optimizer != "rmsprop"  # else alpha follows the run's rate
+    for names, decides, values in (*READERS, RMSPROP) if own else READERS:
         here = attrgetter(decides)(spec)
         for name in _settings(spec, names) if here not in values else ():
             given = attrgetter(name)(spec)
@@ -76,7 +81,7 @@ def check_effects(spec: RunSpec) -> None:
 def _usual(kind: type[RunSpec], *choices: str) -> SimpleNamespace:
     """The parts that the table speaks of, as `choices` alone give them."""
     filled = presets.resolve(*choices)
-    parts = {name.split(".")[0] for names, _, _ in READERS for name in names.split()}
+    parts = {name.split(".")[0] for names, _, _ in (*READERS, RMSPROP) for name in names.split()}
     return SimpleNamespace(**{part: kind.model_fields[part].annotation(**filled.get(part, {})) for part in parts})
 
 

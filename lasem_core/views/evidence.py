@@ -26,6 +26,7 @@ from lasem_core.views.words import DATASET_NAMES
 
 METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio")
 SECONDS = ("train_seconds", "eval_seconds")
+TIMED = "timed_seconds"  # what the paper's timer counts (released code, item 48)
 MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
 KEYS = ("run_id", "dataset", "method", "base", "profile", "seed")  # of a run, in every long table
 SWITCHES = ("likelihood", "prior", "rollback", "m_steps", "groups", "fixed_mass")
@@ -89,9 +90,13 @@ class Evidence:
     def caption(self) -> str:
         """The schedule, how many trials a point stands for, whether that says anything about the paper, and data that
         are not the official ones."""
-        trials = self.runs.groupby(["dataset", "base", "label"])["seed"].nunique()
-        few, many = (int(trials.min()), int(trials.max())) if len(trials) else (0, 0)
-        mean = f"mean over {few if few == many else f'{few} to {many}'} trials, 95 % t-interval"
+        return self.caption_of(self.runs.groupby(["dataset", "base", "label"])["seed"].nunique())
+
+    def caption_of(self, trials: Iterable[int], interval: str = ", 95 % t-interval") -> str:
+        """The caption of a picture whose points stand for so many `trials` each; 0: there is no such point."""
+        counts = sorted(set(trials) - {0}) or [0]
+        few, many = int(counts[0]), int(counts[-1])
+        mean = f"mean over {few if few == many else f'{few} to {many}'} trials{interval}"
         words = ["no records", "one trial, no interval"][many] if many < 2 else mean
         warning = ["says nothing about the paper"] if self.schedules == "smoke" else []
         names = [title for title in self.runs["title"].unique() if "not the official" in title]
@@ -138,7 +143,20 @@ def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = [_run_row(record) for record in records]
     names = ["run_id", "dataset", "title", "method", "base", "config", "label", "seed", "profile"]
     return pd.DataFrame(
-        rows, columns=[*names, *SWITCHES, *METRICS, *SECONDS, "peak_rss_mb", *MEMORY, "tasks", "epochs"]
+        rows,
+        columns=[
+            *names,
+            *SWITCHES,
+            *METRICS,
+            *SECONDS,
+            TIMED,
+            "test_every",
+            "every_epoch",
+            "peak_rss_mb",
+            *MEMORY,
+            "tasks",
+            "epochs",
+        ],
     )
 
 
@@ -147,6 +165,9 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
     row |= {name: getattr(record.spec.em, name) for name in SWITCHES}
     row |= {name: _number(record.summary.get(name)) for name in (*METRICS, *MEMORY)}
     row |= {name: _number(record.measured.get(name)) if is_quiet(record.measured) else math.nan for name in SECONDS}
+    every = record.spec.schedule.evaluation == "every-epoch"  # evaluation is then as often as in the paper
+    row |= {"test_every": 1 if every else record.spec.schedule.test_every, "every_epoch": every}
+    row[TIMED] = row["train_seconds"] + (row["eval_seconds"] if every else 0)
     return row | {"peak_rss_mb": _number(record.measured.get("peak_rss_mb"))}
 
 
@@ -180,10 +201,25 @@ def alike(choices: pd.DataFrame, *keys: str) -> list[float]:
     return [float((both.iloc[:, 0] == both.iloc[:, 1]).mean()) for both in pairs if len(both)]
 
 
+def leading_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per record, visit and epoch: `config`, the one with the largest posterior, mean over mini-batches."""
+    tables = [_leading(record) for record in records if len(record.posterior)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEYS, "task", "config"])
+
+
+def _leading(record: RunRecord) -> pd.DataFrame:
+    means = record.posterior[(record.posterior["step"] < 0) & (record.posterior["config"] != "rest")]
+    by_mass = means.sort_values("mass", ascending=False, kind="stable")
+    leading = by_mass.drop_duplicates(["position", "epoch"]).sort_values(["position", "epoch"])
+    own = {name: value for name, value in place(record).items() if name != "config"}
+    return leading[["task", "config"]].assign(**own)
+
+
 def layer_frequency(choices: pd.DataFrame) -> pd.DataFrame:
-    """Share of final choices in which a layer is transferred, one row per run and layer (Figures 4 and 8)."""
-    long = choices.assign(bit=choices["config"].map(list)).explode("bit")
-    long["layer"] = long.groupby(["run_id", "task"]).cumcount() + 1
+    """Share of `choices` in which a layer is transferred, one row per run and layer: of final ones as in Figures 4 and
+    8, or of a `leading_table`'s."""
+    long = choices.reset_index(drop=True).assign(bit=lambda t: t["config"].map(list)).explode("bit")
+    long["layer"] = long.groupby(level=0).cumcount() + 1
     long["transferred"] = (long["bit"] == "1").astype(float)
     return long.groupby([*KEYS, "layer"], as_index=False)["transferred"].mean()
 

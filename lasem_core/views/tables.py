@@ -19,7 +19,7 @@ from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import verdicts
-from lasem_core.views.evidence import Evidence, label, layer_frequency, run_table
+from lasem_core.views.evidence import TIMED, Evidence, label, layer_frequency, leading_table, run_table
 from lasem_core.views.words import (
     BASE_NAMES,
     DATASET_NAMES,
@@ -28,6 +28,7 @@ from lasem_core.views.words import (
     NETWORK_NAMES,
     NOTHING,
     UNITS,
+    joined,
     method_name,
     plus_minus,
     run_name,
@@ -58,7 +59,8 @@ def summary_table(evidence: Evidence) -> pd.DataFrame:
         own = dict(zip(keys, place, strict=True))
         named = {"dataset": own.pop("dataset"), "runs": run_name(own.pop("method"), own.pop("label"), own.pop("base"))}
         percent = {name: spread(100 * runs[name]) for name in verdicts.ACCURACIES}
-        rows.append(named | own | percent | {"forgetting_ratio": spread(runs["forgetting_ratio"], 2)})
+        stride = {"tested every (epochs)": joined([*map(str, sorted(runs["test_every"].unique()))])}
+        rows.append(named | own | percent | {"forgetting_ratio": spread(runs["forgetting_ratio"], 2)} | stride)
     return pd.DataFrame(rows)
 
 
@@ -83,13 +85,16 @@ def _by_kind(specs: Iterable[RunSpec]) -> dict[tuple[str, ...], list[RunSpec]]:
 
 
 def frequency_table(evidence: Evidence) -> pd.DataFrame:
-    """How often LASEM transfers each layer: percent of its final choices, mean over trials."""
-    shares = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
+    """How often LASEM transfers each layer, mean over trials: percent of its final choices, and of the epochs in which
+    a configuration that transfers it leads."""
+    final, leading = evidence.choices, leading_table(r for r in evidence.records if r.spec.method == "lasem")
+    views = {"final choices": final[final["method"] == "lasem"], "epochs": leading}
     rows = [
-        {"dataset": dataset, "base": base}
+        {"dataset": dataset, "base": base, "of": name}
         | {f"layer {layer} (%)": spread(100 * runs["transferred"], 0) for layer, runs in here.groupby("layer")}
         for dataset, base in evidence.panels
-        if len(here := shares[(shares["dataset"] == dataset) & (shares["base"] == base)])
+        for name, choices in views.items()
+        if len(here := layer_frequency(choices[(choices["dataset"] == dataset) & (choices["base"] == base)]))
     ]
     return pd.DataFrame(rows).fillna("")
 
@@ -174,8 +179,13 @@ def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[st
         "ours_ci": half,
         "n": len(values),
         "profile": ", ".join(sorted(set(here["profile"]))),
-        "verdict": verdicts.judge_number(values, target.value, target.ci95, verdicts.bears_numbers(here)),
+        "verdict": verdicts.judge_number(values, target.value, target.ci95, _bears(target.metric, here)),
     }
+
+
+def _bears(metric: str, runs: pd.DataFrame) -> bool:
+    """Published seconds are only for runs that evaluate as often."""
+    return verdicts.bears_numbers(runs) and (metric != "relative_time" or bool(runs["every_epoch"].all()))
 
 
 def _measure(here: pd.DataFrame, runs: pd.DataFrame, target: tuple, accuracy: str) -> np.ndarray:
@@ -186,7 +196,7 @@ def _measure(here: pd.DataFrame, runs: pd.DataFrame, target: tuple, accuracy: st
         return here["forgetting_ratio"].dropna().to_numpy()
     same = runs[runs["profile"].isin(here["profile"])]
     lasem = same[(same["dataset"] == target.dataset) & (same["base"] == target.base) & (same["method"] == "lasem")]
-    ratio = here.set_index("seed")["train_seconds"] / lasem.set_index("seed")["train_seconds"]
+    ratio = here.set_index("seed")[TIMED] / lasem.set_index("seed")[TIMED]
     return ratio.dropna().to_numpy()
 
 
