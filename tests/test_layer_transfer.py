@@ -477,7 +477,7 @@ BAD_DATA = {
         None,
     ),
     r"stage 1 cannot take its input \(4, 5, 6, 6\)": ([(torch.rand(4, 5, 6, 6), torch.zeros(4).long())], None),
-    "the loss is nan in epoch 1": ([(torch.full((4, 3, 6, 6), torch.nan), torch.zeros(4).long())], None),
+    "the loss is nan in epoch 1": ([(torch.full((4, 3, 6, 6), 1e38), torch.zeros(4).long())], None),
 }
 
 
@@ -519,10 +519,10 @@ CALLS = {
     "unknown task 4; tasks learned: 0": lambda made: made.fit(*loaders(0), n_classes=3, task=4),
     r"x \(1, 2, 6, 6\) does not go through the stages of task 0": lambda made: made.predict(0, torch.rand(1, 2, 6, 6)),
     "n_classes 2: task 0 has 3": lambda made: made.fit(*loaders(0), n_classes=2, task=0),
-    "n_classes 0: use a whole number, 1 or more": lambda made: made.fit(*loaders(0), n_classes=0),
-    "epochs 1.5: use a whole number": lambda made: made.fit(*loaders(0), n_classes=3, epochs=1.5),
+    "n_classes 0: use a whole number from 2 to 100,000": lambda made: made.fit(*loaders(0), n_classes=0),
+    "epochs 1.5: use a whole number from 1": lambda made: made.fit(*loaders(0), n_classes=3, epochs=1.5),
     "precision 'bf16': use fp32 or fp64": lambda made: LayerTransfer(network(), precision="bf16"),
-    "base = 'abc'": lambda made: LayerTransfer(network(), sharing="abc"),
+    "sharing 'abc': use hps, tf, df-cnn": lambda made: LayerTransfer(network(), sharing="abc"),
     "unknown setting 'em.prunes'": lambda made: LayerTransfer(network(), em={"prunes": "off"}),
     "not a partition": lambda made: LayerTransfer(network(), em={"groups": "1,2"}),
     "optim.lr = -1": lambda made: LayerTransfer(network(), optim={"lr": -1}),
@@ -558,9 +558,9 @@ def test_a_new_search_knows_no_task():
 
 def test_images_of_another_size_need_a_pooling_end():
     made = LayerTransfer([block(3, 4)])
-    made.fit([(torch.rand(4, 3, 6, 6), torch.zeros(4).long())], n_classes=1, epochs=1)
+    made.fit([(torch.rand(4, 3, 6, 6), torch.zeros(4).long())], n_classes=2, epochs=1)
     with pytest.raises(LasemError, match="give 196 features, those before gave 144"):
-        made.fit([(torch.rand(4, 3, 7, 7), torch.zeros(4).long())], n_classes=1, epochs=1)
+        made.fit([(torch.rand(4, 3, 7, 7), torch.zeros(4).long())], n_classes=2, epochs=1)
 
 
 def test_a_file_of_other_stages_or_of_nothing_is_refused(tmp_path, one_task):

@@ -5,26 +5,23 @@
     search.configurations                                  # ['110', ...]: which stages each task shares
     search.predict(0, images)
 
-The way in only: the algorithm is `em.py`, the learner `learners/staged.py`.
+The way in only: the algorithm is `em.py`, the learner `learners/staged.py`, the checks of what is
+given `layer_transfer_input.py`.
 """
 
 from __future__ import annotations
 
 import copy
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from lasem_core.common.disk import one_line_errors, replace_synced
 from lasem_core.common.errors import Diverged, LasemError
 from lasem_core.data.loader import Loader, batches
 from lasem_core.data.stream import Batch, Split, Task
@@ -33,17 +30,15 @@ from lasem_core.learners.staged import StagedLasem
 from lasem_core.model.optim import learning_rate
 from lasem_core.model.staged import Factory, HeadFactory, Stages, seeded
 from lasem_core.model.transfer import Initializer
+from lasem_core.runs import layer_transfer_input as given
 from lasem_core.runs.process import arithmetic
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.run import resolve_device
 from lasem_core.spec.parts import EMSpec, OptimSpec
-from lasem_core.spec.run_spec import RunSpec, build_spec
 from lasem_core.training import CHUNK, to_device
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SHAPE = 1  # of a saved search, raised with what it holds
 
 
 @dataclass(frozen=True)
@@ -101,9 +96,11 @@ class LayerTransfer:
         device: str = "auto",
         precision: str = "fp32",
     ):
-        optim = OptimSpec(lr=1e-3, start=0.0).model_dump() | dict(optim or {})
-        options = {"em": dict(em or {}), "optim": optim, "seed": seed, "precision": precision, "device": device}
-        self.spec = _spec(len(stages), sharing, dropout, **options)
+        optim = OptimSpec(lr=1e-3, start=0.0).model_dump() | given.mapping("optim", optim)
+        em = given.mapping("em", em)
+        stages, head = given.stage_factories(stages), given.head_factory(head)
+        options = {"em": em, "optim": optim, "seed": seed, "precision": precision, "device": device}
+        self.spec = given.make_spec(len(stages), sharing, dropout, **options)
         self.env = Environment(self.spec, (1, 1, 1), resolve_device(self.spec))
         init = Initializer(self.spec.model, (self.spec.seed, "common"), self.env.device, self.env.dtype)
         self.stages = Stages(stages, head, sharing, dropout, init)
@@ -134,22 +131,27 @@ class LayerTransfer:
         task: int | None = None,
         progress: bool = True,
     ) -> LayerTransfer:
-        """Learn the next task, or go on with an earlier one in its configuration; returns itself.
+        """Learn the next task, or go on with an earlier one; returns itself.
 
         Arguments:
-            train: batches of images (B, ...) and int64 labels (B,); a Dataset is shuffled into batches.
+            train: batches of images (B, ...) and int64 labels (B,), which start anew every epoch; a Dataset is
+                shuffled into batches.
             valid: the same; its accuracy goes into `history` after every epoch. It decides nothing, unless
                 `em.evidence` is `held-out`: then all of it is kept in memory for the E-step.
-            n_classes: labels are 0 to n_classes - 1.
-            task: number of an earlier task; None: a new one.
+            n_classes: 2 or more; labels are 0 to n_classes - 1.
+            task: number of an earlier task; None: a new one. It keeps its configuration, unless `em.revisit` is
+                `search` and none stood out.
             progress: a bar over the epochs.
 
         A call that fails leaves the search as it was.
         """
         number = len(self.configurations) if task is None else self._known(task)
-        n_classes, epochs = _count("n_classes", n_classes), _count("epochs", epochs)
+        n_classes = given.count("n_classes", n_classes, 2, given.MOST_CLASSES)
+        epochs = given.count("epochs", epochs, 1, given.MOST_EPOCHS)
         if task is not None and n_classes != self.learner.n_classes[number]:
             raise LasemError(f"n_classes {n_classes}: task {number} has {self.learner.n_classes[number]}")
+        for loader, name in ((train, "train"), (valid, "valid")):
+            given.check_reusable(loader, name)
         before = copy.deepcopy(self.learner.state_dict())
         try:
             with arithmetic(), self._seeded("task", self.visits):
@@ -169,54 +171,61 @@ class LayerTransfer:
 
     def predict_proba(self, task: int, x: Tensor) -> Tensor:
         """Probabilities (B, K)."""
-        number, x = self._known(task), torch.as_tensor(x)
-        try:
-            logits = [self.learner.predict(number, part.to(self.env.device)) for part in x.split(CHUNK)]
-        except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
-            raise LasemError(f"x {tuple(x.shape)} does not go through the stages of task {task}: {reason}") from error
-        return torch.cat(logits).softmax(-1)
+        number, x = self._known(task), given.as_images(x, self.env.dtype)
+        return torch.cat([self._logits(number, part.to(self.env.device), "x") for part in x.split(CHUNK)]).softmax(-1)
 
     def score(self, task: int, loader: Loader) -> float:
         """Share of the images that get their label."""
-        return self._score(self._known(task), loader, "loader")
+        return self._score(self._known(task), loader, "given")
 
     def save(self, path: str | Path) -> None:
-        """Write tensors and options; the factories are code, and `load` wants them again."""
+        """Write tensors and options behind a checksum; the factories are code, and `load` wants them again."""
         spec = self.spec
         options = {"sharing": spec.base, "em": spec.em.model_dump(), "optim": spec.optim.model_dump(),
                    "dropout": spec.model.dropout, "seed": spec.seed, "precision": spec.precision}  # fmt: skip
-        state = {"shape": SHAPE, "options": options, "stages": self.stages.state(), "history": self.history,
+        state = {"options": options, "stages": self.stages.state(), "history": self.history,
                  "counts": [self.visits, self.epochs], "learner": self.learner.state_dict()}  # fmt: skip
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        with one_line_errors("write", Path(path)):
-            replace_synced(Path(path), buffer.getvalue())
+        given.write_search(Path(path), state)
 
     @classmethod
     def load(
         cls, path: str | Path, stages: Sequence[Factory], head: HeadFactory = nn.Linear, device: str = "auto"
     ) -> LayerTransfer:
         """What `save` wrote, with the same factories; predicts and goes on learning as the original would."""
-        state = _read(Path(path))
+        state, stages = given.read_search(Path(path)), given.stage_factories(stages)
         if len(state["stages"]) != len(stages):
             raise LasemError(f"{path} has {len(state['stages'])} stages, given are {len(stages)}; give the same")
         search = cls(stages, head, device=device, **state["options"])
         search.learner.load_state_dict(to_device(state["learner"], search.env.device))
         search.stages.load(state["stages"])
+        given.check_heads(path, search.stages, search.learner)
         search.history, (search.visits, search.epochs) = state["history"], state["counts"]
         return search
 
     def _train(self, context: TaskContext, train: Loader, valid: Loader | None, progress: bool) -> list[dict[str, Any]]:
         """One visit of a task; its rows of the history."""
         self.learner.begin_task(context)
+        if valid is not None:
+            self._try_valid(context, valid)
         epochs = range(1, context.epochs + 1)
         rows = []
         for epoch in (bar := tqdm(epochs, f"task {context.number}", disable=not progress or is_silent(), unit="epoch")):
             rows.append(self._epoch(context, epoch, train, valid))
-            bar.set_postfix_str(f"{rows[-1]['config']}, validation {100 * rows[-1]['valid_accuracy']:.1f} %")
+            accuracy = "" if valid is None else f", validation {100 * rows[-1]['valid_accuracy']:.1f} %"
+            bar.set_postfix_str(rows[-1]["config"] + accuracy)
         self.learner.end_task()
         return rows
+
+    def _try_valid(self, context: TaskContext, valid: Loader) -> None:
+        """Raise LasemError before the first epoch where the stages do not take what `valid` gives."""
+        n_classes = context.task.n_classes
+        with self._seeded("valid", context.visit):
+            images, _ = next(self._batches(valid, n_classes, "valid"))
+        given.check_finite(images, "valid")
+        try:
+            self.stages.try_out(images, n_classes)
+        except LasemError as error:
+            raise LasemError(f"the valid loader's images: {error}") from error
 
     def _epoch(self, context: TaskContext, epoch: int, train: Loader, valid: Loader | None) -> dict[str, Any]:
         lr = context.lr(epoch - 1)
@@ -225,6 +234,8 @@ class LayerTransfer:
                 self.learner.train_step(Batch(images, labels, lr, (self.spec.seed, context.visit, epoch, step)))
         report = self.learner.end_epoch()
         if not math.isfinite(report.loss):
+            for images, _ in self._batches(train, context.task.n_classes, "train"):
+                given.check_finite(images, "train")
             raise Diverged(f"training diverged: the loss is {report.loss} in epoch {epoch} of task {context.number}; "
                            f"lower optim['lr'] (now {self.spec.optim.lr:g})")  # fmt: skip
         row = {"visit": context.visit, "task": context.number, "epoch": epoch, "lr": lr, "loss": report.loss}
@@ -235,25 +246,37 @@ class LayerTransfer:
     def _score(self, number: int, loader: Loader, name: str) -> float:
         right = total = 0
         for images, labels in self._batches(loader, self.learner.n_classes[number], name):
-            right += (self.learner.predict(number, images).argmax(-1) == labels).sum()
+            logits = self._logits(number, images, f"a batch of the {name} loader")
+            right += (logits.argmax(-1) == labels).sum()
             total += len(labels)
         return int(right) / total
 
+    def _logits(self, number: int, x: Tensor, name: str) -> Tensor:
+        """Logits (B, K) of x (B, ...)."""
+        try:
+            return self.learner.predict(number, x)
+        except Exception as error:
+            reason = given.one_line(error)
+            raise LasemError(
+                f"{name} {tuple(x.shape)} does not go through the stages of task {number}: {reason}"
+            ) from error
+
     def _batches(self, loader: Loader, n_classes: int, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """On the device, checked."""
-        for images, labels in batches(self._loader(loader, name == "train"), n_classes, name):
-            yield images.to(self.env.device), labels.to(self.env.device, torch.int64)
+        for images, labels in batches(self._loader(loader, name), n_classes, name):
+            yield given.as_images(images, self.env.dtype).to(self.env.device), labels.to(self.env.device, torch.int64)
 
-    def _loader(self, given: Loader, shuffle: bool) -> Loader:
-        return DataLoader(given, self.spec.optim.batch_size, shuffle) if isinstance(given, Dataset) else given
+    def _loader(self, loader: Loader, name: str) -> Loader:
+        return given.as_loader(loader, name, self.spec.optim.batch_size, shuffle=name == "train")
 
     def _context(self, number: int, n_classes: int, epochs: int, train: Loader, valid: Loader | None) -> LoaderContext:
         nothing = Split(torch.empty(0), torch.empty(0))  # learners are given batches
         held_out = self._held_out(valid, n_classes) if self.spec.em.evidence == "held-out" else nothing
         task = Task(f"task {number}", tuple(map(str, range(n_classes))), nothing, held_out, nothing)
         first, (images, _) = self.epochs, next(self._batches(train, n_classes, "train"))
+        given.check_finite(images, "train")
         return LoaderContext(number, self.visits, task, epochs, lambda e: learning_rate(self.spec.optim, first + e),
-                             loader=self._loader(train, True), images=images)  # fmt: skip
+                             loader=self._loader(train, "train"), images=images)  # fmt: skip
 
     def _held_out(self, valid: Loader | None, n_classes: int) -> Split:
         if valid is None:
@@ -268,31 +291,3 @@ class LayerTransfer:
             known = ", ".join(map(str, self.learner.chosen)) or "none yet, call fit"
             raise LasemError(f"unknown task {task!r}; tasks learned: {known}")
         return task
-
-
-def _spec(depth: int, sharing: str, dropout: float, **options: Any) -> RunSpec:
-    """A run's specification for the switches' sake; the shape of its CNN only says how many stages there are."""
-    if not depth:
-        raise LasemError("stages is empty; give at least one factory of a module")
-    if options["precision"] not in ("fp32", "fp64"):
-        raise LasemError(f"precision '{options['precision']}': use fp32 or fp64")
-    model = dict.fromkeys(("channels", "kernels", "pools"), (1,) * depth) | {"dropout": dropout}
-    return build_spec({"dataset": "folder", "method": "lasem", "base": sharing, "model": model} | options)
-
-
-def _count(name: str, value: int) -> int:
-    if not isinstance(value, Integral) or value < 1:
-        raise LasemError(f"{name} {value!r}: use a whole number, 1 or more")
-    return int(value)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise LasemError(f"there is no file {path}")
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        if state["shape"] == SHAPE:
-            return state
-    except Exception as error:
-        raise LasemError(f"{path} is not a saved LayerTransfer, or it is damaged") from error
-    raise LasemError(f"{path} was saved by another version of LASEM")

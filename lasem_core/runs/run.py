@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lasem_core import data as datasets
 from lasem_core.common.errors import Diverged, LasemError
@@ -81,14 +84,24 @@ def run_id_of(spec: RunSpec, data: str | Path | None = None) -> str:
 
 
 def load_learner(record: RunRecord) -> Learner:
-    """The trained learner of a stored record; `learner.predict(task, images)` gives logits (B, K)."""
+    """The trained learner of a stored record; `learner.predict(task, images)` gives logits (B, K).
+
+    Raises LasemError for a record that was not stored; so does `predict` for a task that the run does not have.
+    """
     if record.path is None:
         raise LasemError(f"run {record.run_id} was not stored; train it with a store to load its learner")
     state = RunStore(record.path.parent).model_state(record.run_id)
     env = Environment(record.spec, tuple(state["image_shape"]), resolve_device(record.spec))
     learner = make_learner(env)
     learner.load_state_dict(to_device(state["learner"], env.device))
+    learner.predict = partial(_predict, learner.predict, sorted(set(record.accuracy["task"].tolist())))
     return learner
+
+
+def _predict(predict: Callable[[int, Tensor], Tensor], known: Sequence[int], task: int, images: Tensor) -> Tensor:
+    if task not in known:
+        raise LasemError(f"unknown task {task!r}; tasks of this run: {', '.join(map(str, known))}")
+    return predict(task, images)
 
 
 def make_learner(env: Environment) -> Learner:
@@ -105,7 +118,7 @@ def resolve_device(spec: RunSpec) -> torch.device:
     """`auto` is CUDA where there is a device, the CPU otherwise."""
     available = torch.cuda.is_available()
     if spec.device == "cuda" and not available:
-        raise LasemError("device 'cuda': no CUDA device here; use --device cpu or auto")
+        raise LasemError("device 'cuda': no CUDA device here; use cpu or auto")
     return torch.device("cuda" if available and spec.device != "cpu" else "cpu")
 
 
