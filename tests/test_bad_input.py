@@ -78,12 +78,15 @@ TABLE = [
     --precision fp8                                     | bf16
     --device tpu                                        | cuda
     --seed one                                          | --seed
+    --seed 1.5                                          | 1.5
     --seed -1                                           | seed
     --seed 100000000000000000000000                     | less than 9223372036854775808
     --sed 1                                             | --sed
     --threads 0                                         | threads
     --threads 100000                                    | less than or equal to 1024
     --jobs 0                                            | --jobs
+    --jobs -7                                           | -7
+    --jobs 5                                            | --jobs 5: method lasem trains one network at a time
     --jobs 100000                                       | 1024
     --config 0101                                       | leave it out
     --method static --config 01                         | 4 layers
@@ -98,13 +101,15 @@ TABLE = [
     --set =mean                                         | KEY=VALUE
     --set em.=mean                                      | unknown setting
     --set .=mean                                        | unknown setting
-    --set em=5                                          | em = '5'
+    --set .em=1                                         | unknown setting '.em'
+    --set em=5                                          | em = '5': em is a group of settings; give em.NAME
     --set model=5                                       | model = '5'
     --set em=5 --set em.prior=count                     | contradict
     --set stream.n_tasks.x=1                            | stream.n_tasks
     --method lasem --set method=static                  | --set method=static
     --seed 4 --set seed=3                               | --set seed=3
     --set seed=3                                        | --set seed=3
+    --set em.m_steps=2 --set em.m_steps=3               | --set em.m_steps=2 and --set em.m_steps=3: give one of them
     --set dataset=digits                                | --set dataset=digits
     --set base=tf                                       | --set base=tf
     --set preset=released                               | --set preset=released
@@ -124,6 +129,7 @@ TABLE = [
     --method static --set em.prune=refreshed            | use off
     --method den --set den.phases=0,0,0,0               | den.phases
     --method den --set den.phases=1,1,1                 | den.phases
+    --method den --set den.phases=1,1                   | den.phases = ['1', '1']: it needs 4 entries
     --method den --set den.phases=1,1,1,inf             | den.phases
     --method brute-force --base df-cnn --set brute_force.tie_first_two=true | brute_force.first_task=fixed
     --method brute-force --base tf --set brute_force.tie_first_two=true     | brute_force.first_task=fixed
@@ -163,9 +169,8 @@ TABLE = [
     --method static --set em.shared_init=until-transferred | changes nothing where method is 'static'
     --method brute-force --set em.rollback=false        | changes nothing where method is 'brute-force'
     --set model.kb_channels=2,2,2,2                     | acts where base is df-cnn
-    --set model.network=resnet --set model.bias_init=0  | acts where model.network is cnn
+    --set model.network=resnet --set model.bias_init=1  | acts where model.network is cnn
     --set em.prior=related --set em.prune=refreshed --set em.prune_every=5 | use at least 100
-    --set em.start=9 --set schedule.epochs=9            | use less than 9
     --method darts --set darts.weight_optimizer=rmsprop --set darts.weight_lr=1 | acts where darts.weight_optimizer
     --method apd --preset released --set apd.anchor=1   | acts where apd.variant is original
     """),
@@ -195,11 +200,19 @@ TABLE = [
     figure9 --dry-run                                   | figure9
     figure1 --dry-run --profile fast                    | fast
     figure1 --jobs 100000                               | 1024
+    figure1 --dry-run --engine foo                      | unknown engine 'foo'; choose from: loky, dask
+    figure1 --dry-run --scheduler tcp://x:1             | tcp://x:1 needs --engine dask
+    evidence --dry-run --profile quick                  | --profile quick: evidence has its own profile
+    evidence --dry-run --seeds 0-4                      | --seeds 0-4: evidence has its own seeds
+    evidence --dry-run --dataset digits                 | --dataset digits: evidence has its own dataset
+    figure1 planted --dry-run --dataset digits          | --dataset digits: planted has its own dataset
+    choice --dry-run --dataset digits                   | --dataset digits: choice has its own dataset
     """),
     *rows("reproduce", 2, """
     figure9                                             | figure9
     figure2 --seeds 99999999999999999999999             | seeds
     figure2 --profile fast                              | fast
+    figure2 --dataset foo                               | dataset = 'foo': input should be 'planted', 'digits'
     """),
     *rows("data", 2, """
     show mnist                                          | mnist
@@ -209,6 +222,14 @@ TABLE = [
     show planted --classes-per-task 1000000             | 5,000,000 classes
     show cifar100 --data nowhere                        | lasem data prepare cifar100 --data nowhere
     prepare planted --data x                            | needs no preparation
+    prepare nope                                        | unknown data set 'nope'
+    status --data nowhere                               | nowhere: there is no such data folder
+    """),
+    *rows("bench", 2, """
+    --epochs 1 --precision bf16                         | --precision bf16 changes nothing with --epochs 1
+    --epochs 1 --rounds 50                              | --rounds 50 changes nothing with --epochs 1
+    --data x                                            | --data x changes nothing without --epochs
+    --base cnn                                          | base = 'cnn'
     """),
 ]  # fmt: skip
 WITH_STORE = ("train", "sweep", "reproduce")

@@ -53,6 +53,11 @@ def test_tempering_is_a_share_of_the_mini_batches_that_judge(monkeypatch):
     assert betas == [()] * 4 + [(0.25,), (0.5,), (0.75,), (1,)]
 
 
+def test_a_start_that_leaves_nothing_to_judge_is_refused():
+    with pytest.raises(LasemError, match=r"em\.start 4: in a task of 4 epochs .* use less than 4"):
+        trained(0, of=4, start=4)
+
+
 def test_a_pruned_run_says_that_it_evaluates_all_before_it_judges():
     _, reports = trained(2, of=4, start=2, prune="refreshed", prune_every=2)
     assert [(report.extra["evaluated"], report.extra["updated"]) for report in reports] == [(8, 8)] * 2

@@ -1,6 +1,8 @@
 """The command line as a user meets it: one line for a mistake, status 2, never a traceback."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -48,6 +50,42 @@ def test_help_teaches(capsys):
     status, out, _ = run(capsys, "train", "--help")
     assert status == 0
     assert "Example: lasem train" in out and "df-cnn" in out
+
+
+def test_help_is_quick():
+    """Nothing heavy is imported for it: who presses Ctrl-C in the first seconds sees no traceback of an import."""
+    code = (
+        "import sys; from lasem_core.cli import app, exit_status\n"
+        "for words in (['--help'], *([name, '--help'] for name in ('runs', 'sweep', 'train', 'bench', 'data'))):\n"
+        "    exit_status(lambda: app(args=words, standalone_mode=False))\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'joblib', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_who_stops_a_run_reads_how_to_continue(capsys, monkeypatch, tmp_path):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lasem_core.runs.run.train", stop)
+    assert run(capsys, "train", *TINY, "--store", tmp_path) == (
+        130, "", "lasem: stopped; run the same command again to continue\n"
+    )  # fmt: skip
+
+
+def test_bench_shows_how_far_it_is_and_puts_the_bases_together(capsys, monkeypatch):
+    def measure(setting, threads, rounds, bases, precision):
+        measured.append((rounds, precision, *bases))
+        return {"setting": setting, "bases": {name: {"static_ms": 1.0} for name in bases}}
+
+    measured = []
+    monkeypatch.setenv("LASEM_PROGRESS", "bar")
+    monkeypatch.setattr("lasem_core.bench.steps.bench", measure)
+    status, out, err = run(capsys, "bench", "--base", "hps", "--base", "tf", "--json")
+    assert (status, list(json.loads(out)["bases"])) == (0, ["hps", "tf"])
+    assert measured == [(21, "fp32", "hps"), (21, "fp32", "tf")]
+    assert "timing" in err and "2/2" in err
 
 
 def test_an_empty_value_is_a_value():

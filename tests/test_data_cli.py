@@ -62,3 +62,34 @@ def test_prepare_needs_a_place(monkeypatch, capsys):
     monkeypatch.delenv("LASEM_DATA", raising=False)
     assert lasem("prepare", "cifar100") == 2
     assert "--data DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dataset", ["office-home", "caltech101"])
+@pytest.mark.parametrize("words", ["data status", "data prepare {}", "train --dataset {}"])
+def test_the_advice_is_the_whole_command(monkeypatch, capsys, dataset, words):
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    exit_status(lambda: app(args=words.format(dataset).split(), standalone_mode=False))
+    assert f"`lasem data prepare {dataset} --from PATH --data DIR`" in "".join(capsys.readouterr())
+
+
+def test_training_tells_of_images_it_leaves_out(tmp_path, caplog, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number in range(8):
+        for name in ("a", "b"):
+            (tmp_path / "pets" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "pets" / name / f"{number}.png")
+    for name in ("a", "broken"):
+        (tmp_path / "pets" / name).mkdir(exist_ok=True)
+        (tmp_path / "pets" / name / "cut.png").write_text("no image")
+    words = ["train", "--dataset", "folder", "--data", tmp_path / "pets", "--store", tmp_path / "runs"]
+    assert exit_status(lambda: app(args=[*map(str, words)], standalone_mode=False)) == 2
+    assert "has no task of 13 classes: there are 2 with readable images; give --classes-per-task K" in (
+        capsys.readouterr().err
+    )
+    caplog.clear()
+    words += ["--classes-per-task", 2, "--set", "stream.n_tasks=1", "--set", "schedule.epochs=0"]
+    assert exit_status(lambda: app(args=[*map(str, words)], standalone_mode=False)) == 0
+    assert caplog.messages == [
+        "2 unreadable files left out: a/cut.png, broken/cut.png",
+        "1 classes left out, none of their files is an image: broken",
+    ]

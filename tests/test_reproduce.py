@@ -8,6 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_records import record
 
+from lasem_core.cli import app, exit_status
 from lasem_core.common.errors import LasemError
 from lasem_core.common.repository import in_repository
 from lasem_core.data import fingerprint
@@ -88,11 +89,11 @@ def test_a_second_call_does_no_work_twice(notebooks, tmp_path):
     page = tmp_path / "out" / "report.html"
     stamp = page.stat().st_mtime_ns
     second = reproduce.reproduce(["quickstart"], options, say=said.append)
-    assert [o.executed for o in first + second] == [True, False]
+    assert [o.executed for o in first.notebooks + second.notebooks] == [True, False]
     assert said == ["quickstart: done", "quickstart: up to date"]
     assert page.stat().st_mtime_ns == stamp
     _notebook(notebooks, body="print(seed + 1)")
-    assert reproduce.reproduce(["quickstart"], options, say=said.append)[0].executed
+    assert reproduce.reproduce(["quickstart"], options, say=said.append).notebooks[0].executed
 
 
 def test_folders_are_named_from_the_repository_wherever_one_stands(tmp_path, monkeypatch):
@@ -126,7 +127,7 @@ def test_a_failing_notebook_is_named_and_tried_again(notebooks, tmp_path):
     _notebook(notebooks, body="1 / 0")
     options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
     for _ in range(2):
-        (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
+        (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None).failed
         assert outcome.executed
         assert outcome.problem == "cell 3: ZeroDivisionError: division by zero"
         assert outcome.path.name == "failed_01_quickstart.ipynb"
@@ -135,11 +136,21 @@ def test_a_failing_notebook_is_named_and_tried_again(notebooks, tmp_path):
 def test_a_failing_notebook_leaves_the_last_good_copy(notebooks, tmp_path):
     options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
     _notebook(notebooks)
-    (good,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None)
+    (good,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None).notebooks
     before = good.path.read_bytes()
     _notebook(notebooks, body="1 / 0")
-    assert reproduce.reproduce(["quickstart"], options, say=lambda _: None)[0].problem
+    assert reproduce.reproduce(["quickstart"], options, say=lambda _: None).failed[0].problem
     assert good.path.read_bytes() == before
+
+
+def test_runs_that_fail_are_counted_though_the_notebook_is_executed(notebooks, tmp_path, capsys):
+    """`figure4` is the view of three runs, here of images that are not there."""
+    _notebook(notebooks, "figure4")
+    words = ["reproduce", "figure4", "--profile", "smoke", "--dataset", "cifar100", "--data", tmp_path / "none"]
+    words += ["--out", tmp_path / "out"]
+    assert exit_status(lambda: app(args=[*map(str, words)], standalone_mode=False)) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("1 of 1 notebooks") and last.endswith("; 3 of the runs they show failed")
 
 
 def test_strip_removes_what_differs_between_identical_runs():

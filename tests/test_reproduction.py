@@ -32,6 +32,18 @@ def test_a_claim_is_judged_once_with_its_place_and_its_trials(tmp_path, lasem, v
     assert f"1 {verdict}" in reproduction.tally(row) and "0 not run" in reproduction.tally(row)
 
 
+def test_of_a_claim_that_two_artefacts_make_the_judged_row_is_kept(tmp_path):
+    """STL-10 at `quick` is trained by `larger_images` alone, and Figure 3 makes the same claim."""
+    store, stl10 = RunStore(tmp_path), {"dataset": "stl10", "profile": "quick", "base": "df-cnn"}
+    scale = {"stream": {"n_tasks": 3}, "schedule": {"epochs": 10}}
+    six = {"configs": ("011111",) * 3, **stl10, **scale}
+    store.put(record("l", 0.5, em={"prune": "refreshed", "prune_every": 20}, **six))
+    store.put(record("s", 0.4, method="static", config="all", **six))
+    table = reproduction.ledger(Options(store=str(tmp_path)))
+    row = table[(table["claim"] == "LASEM DF-CNN beats all layers") & (table["dataset"] == "stl10")]
+    assert row[["n", "scale", "verdict"]].values.tolist() == [[1, "3 × 10", "undecided"]]
+
+
 def test_decided_claims_come_first(tmp_path):
     shown = reproduction.decided(reproduction.ledger(store_of(tmp_path, 0.41)))
     opened = shown["verdict"].str.startswith("undecided").tolist()

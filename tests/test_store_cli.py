@@ -72,6 +72,65 @@ def test_check(folder):
     assert json.loads(call(folder, "--check", "--json").output)[0]["run_id"] == "0abc"
 
 
+def test_check_of_a_store_that_is_not_there(tmp_path):
+    with pytest.raises(LasemError, match=f"there is no folder {tmp_path / 'none'}"):
+        call(tmp_path / "none", "--check")
+
+
+@pytest.fixture
+def varied(tmp_path):
+    """Two runs: one as it comes, one with a setting of every kind."""
+    store, empty = RunStore(tmp_path / "varied"), pd.DataFrame({"epoch": [1]})
+    order = {"n_tasks": 2, "order": (0, 1)}
+    network = {"channels": (4, 4), "kernels": (3, 3), "pools": (1, 2)}
+    other = RunSpec(method="fixed-posterior", config="10", em={"rollback": False}, stream=order, model=network)
+    for run_id, spec in (("0abc", RunSpec()), ("1abc", other)):
+        store.put(RunRecord(run_id, spec, "f", {"peak_at_best_valid": 0.5, "configs": ["10"]}, {}, empty, empty, empty))
+    return store.root
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "stream.order=0,1", "model.channels=4,4", "config=bottom1", "config={1}", "config=10", "em.rollback=false",
+        "em.rollback=0", "stream.n_tasks=2", "run_id=1abc", "method=fixed-posterior",
+    ],
+)  # fmt: skip
+def test_where_reads_a_value_as_set_does(varied, where):
+    rows = json.loads(call(varied, "--json", "--where", where).output)
+    assert [row["run_id"] for row in rows] == ["1abc"]
+
+
+def test_where_of_a_switch_that_is_on_and_of_what_both_have(varied):
+    for where, found in (("em.rollback=true", 1), ("configs=10", 2), ("stale=false", 2)):
+        assert len(json.loads(call(varied, "--json", "--where", where).output)) == found
+
+
+def test_a_filter_that_lets_nothing_through_is_no_empty_store(folder):
+    assert (
+        f"none of the 2 runs in {folder} has dataset=digits and seed=1"
+        in call(folder, "--where", "dataset=digits", "--where", "seed=1").output
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--where dataset=nope", r"--where dataset=nope: .*'planted', 'digits'"),
+        ("--where em.prior=x", r"--where em.prior=x: .*'running-mean'"),
+        ("--where den.phases=1,1", "--where den.phases=1,1: it needs 4 entries"),
+        ("--where em=1", "unknown key 'em'"),
+        ("--where seed=0 --where seed=1", "--where seed=0 and --where seed=1: give one of them"),
+        ("0abc --where seed=0", "the run 0abc and --where ask for different things"),
+        ("0abc --check", "the run 0abc and --check ask for different things"),
+        ("--check --where seed=0", "--where and --check ask for different things"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(folder, words, told):
+    with pytest.raises(LasemError, match=told):
+        call(folder, *words.split())
+
+
 def test_where_needs_a_value(folder):
     with pytest.raises(LasemError, match="KEY=VALUE"):
         call(folder, "--where", "seed")

@@ -277,7 +277,7 @@ def test_a_table_is_shown_under_readable_names_with_a_fixed_text(monkeypatch):
     tables.show(tables.summary_table(_pairs()))
     judged, summary = shown
     verdicts_shown = [
-        line.partition("quick ")[2].strip() or "not run" for line in judged["text/plain"].splitlines()[1:]
+        line.partition("10 × 200 ")[2].strip() or "not run" for line in judged["text/plain"].splitlines()[1:]
     ]
     for word in ("reproduced", "not reproduced", "not run"):
         assert judged["text/html"].count(tables.BADGES[word]) == verdicts_shown.count(word) > 0

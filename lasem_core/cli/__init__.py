@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import typer
+from pydantic import ValidationError
 
 from lasem_core.common.errors import LasemError
 
@@ -26,6 +27,8 @@ app = typer.Typer(
 UsageMistake = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 NO_HOME = "Could not determine home directory."  # pathlib's words
+
+STOPPED = 130  # a shell's status for Ctrl-C
 
 COMMANDS = ("train", "sweep", "reproduce", "runs", "bench")
 GROUPS = ("data",)
@@ -61,12 +64,21 @@ def exit_status(command: Callable[[], object]) -> int:
             raise
         return _complain("there is no home directory for caches and Jupyter; set HOME to a folder", 2)
     except UsageMistake as error:
-        return _complain(error.format_message(), error.exit_code)
+        return _complain(_usage(error), error.exit_code)
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("stopped; run the same command again to continue", 130)
+        status = STOPPED
+    if status == STOPPED:  # new releases of typer catch Ctrl-C and return it
+        return _complain("stopped; run the same command again to continue", STOPPED)
     return status if isinstance(status, int) else 0
+
+
+def _usage(error: Exception) -> str:
+    """What the parser says; new releases of typer leave the value out and keep it in the cause."""
+    cause = error.__cause__
+    given = f": {cause.errors()[0]['input']}" if isinstance(cause, ValidationError) else ""
+    return f"{error.format_message()}{given}"
 
 
 def _complain(message: str, status: int) -> int:

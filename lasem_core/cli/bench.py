@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
+from tqdm.auto import tqdm
 
 from lasem_core.cli.words import DataFolder
+from lasem_core.common.errors import LasemError
+
+ROUNDS = 21
 
 
 def bench(
     setting: Annotated[str, typer.Option(help="cifar100 (16 configurations), stl10 (64), stl10-9 (512)")] = "cifar100",
     threads: Annotated[int | None, typer.Option(min=1, help="torch threads; default: every core")] = None,
-    rounds: Annotated[int, typer.Option(min=3, help="interleaved rounds; medians are printed")] = 21,
+    rounds: Annotated[
+        int | None, typer.Option(min=3, help=f"interleaved rounds, {ROUNDS} by default; medians are printed")
+    ] = None,
     base: Annotated[list[str] | None, typer.Option(help="hps, tf or df-cnn; may be repeated; default: all")] = None,
-    precision: Annotated[str, typer.Option(help="fp32 | bf16 (convolutions only) | fp64")] = "fp32",
+    precision: Annotated[str | None, typer.Option(help="fp32 (default) | bf16 (convolutions only) | fp64")] = None,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="instead: so many epochs of one real task, static and pruned LASEM in turns"),
@@ -25,16 +32,38 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Time the steps of every base on this machine. Read the ratios; let nothing else run meanwhile."""
-    from lasem_core.bench import BASES
-    from lasem_core.bench.steps import bench as measure
-    from lasem_core.bench.whole_run import whole_run
-
-    threads, bases = threads or os.cpu_count() or 1, base or BASES
+    _refuse(epochs, {"--rounds": rounds, "--precision": precision}, {"--data": data})
+    threads = threads or os.cpu_count() or 1
     if epochs:
-        report = whole_run(setting, epochs, threads, bases, data)
+        from lasem_core.bench import BASES
+        from lasem_core.bench.whole_run import whole_run
+
+        report = whole_run(setting, epochs, threads, base or BASES, data)
     else:
-        report = measure(setting, threads, rounds, bases, precision)
+        report = _steps(setting, threads, rounds or ROUNDS, base, precision or "fp32")
     typer.echo(json.dumps(report) if as_json else describe(report))
+
+
+def _refuse(epochs: int | None, of_steps: dict[str, object], of_tasks: dict[str, object]) -> None:
+    """LasemError for an option of the measurement that is not made."""
+    where = f"with --epochs {epochs}" if epochs else "without --epochs"
+    for name, value in (of_steps if epochs else of_tasks).items():
+        if value is not None:
+            raise LasemError(f"{name} {value} changes nothing {where}; leave it out")
+
+
+def _steps(setting: str, threads: int, rounds: int, base: list[str] | None, precision: str) -> dict[str, Any]:
+    """`bench.steps.bench` base by base, so that a bar can tell how far it is."""
+    from lasem_core.bench import BASES, spec_of
+    from lasem_core.bench.steps import bench as measure
+    from lasem_core.runs.progress import is_silent
+
+    bases = dict.fromkeys(base or BASES)
+    for name in bases:  # a wrong one is refused before minutes have gone by
+        spec_of(setting, name, threads, precision=precision)
+    with tqdm(bases, desc="timing", unit="base", file=sys.stderr, disable=is_silent()) as bar:
+        reports = [measure(setting, threads, rounds, [name], precision) for name in bar]
+    return reports[0] | {"bases": {name: row for report in reports for name, row in report["bases"].items()}}
 
 
 def describe(report: dict) -> str:

@@ -20,8 +20,12 @@ app = typer.Typer(help="Data sets: status, show, prepare.", no_args_is_help=True
 @app.command()
 def status(data: DataFolder = None) -> None:
     """Say which data sets are there."""
+    from lasem_core.data.npz import expanded
     from lasem_core.data.overview import status as find
 
+    home = data or os.environ.get("LASEM_DATA")
+    if home and not expanded(Path(home)).is_dir():
+        raise LasemError(f"{home}: there is no such data folder; `lasem data prepare NAME --data {home}` makes it")
     for name, state in find(data):
         typer.echo(f"{name:12} {state}")
     typer.echo(f"{'folder':12} any <class>/<image> tree: lasem train --dataset folder --data PATH --classes-per-task K")
@@ -75,10 +79,13 @@ def prepare(
 
     Example: lasem data prepare office-home --from OfficeHomeDataset_10072016.zip --data ~/data
     """
+    from lasem_core.data.npz import how_to_prepare
+    from lasem_core.data.prepare import check_name
     from lasem_core.data.prepare import prepare as make
 
+    check_name(name)
     home = data or os.environ.get("LASEM_DATA")
     if not home:
-        raise LasemError(f"where to? lasem data prepare {name} --data DIR (or set LASEM_DATA)")
+        raise LasemError(f"where to? {how_to_prepare(name, 'DIR')}, or set LASEM_DATA")
     made = make(name, Path(home), source)
     typer.echo("\n".join([*made.notes, f"{made.path}", f"sha256 {made.sha256}"]))

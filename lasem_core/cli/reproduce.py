@@ -42,9 +42,9 @@ def reproduce(
         out=str(out.resolve() if out else ""), data=str(data.resolve()) if data else "",
         store=str((store or out / "runs").resolve() if store or out else "outputs/runs"), train_missing=train,
     )  # fmt: skip
-    outcomes = run(artefacts or ["all"], options, jobs, typer.echo)
-    failed = [outcome for outcome in outcomes if outcome.problem]
+    made = run(artefacts or ["all"], options, jobs, typer.echo)
     shown = f"{out or options.out}/notebooks; {out or options.out}/report.html"
-    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} notebooks in {shown}")
-    if failed:
+    lacking = f"; {len(made.failed_runs)} of the runs they show failed" if made.failed_runs else ""
+    typer.echo(f"{len(made.notebooks) - len(made.failed)} of {len(made.notebooks)} notebooks in {shown}{lacking}")
+    if made.failed or made.failed_runs:
         raise typer.Exit(1)

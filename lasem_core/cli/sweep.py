@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, store_of
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.progress import spell
-from lasem_core.runs.store import RunStore
-from lasem_core.runs.sweep import plan, run_sweep, split_stored
 from lasem_core.spec.command_line import title
-from lasem_core.spec.run_spec import RunSpec
+
+if TYPE_CHECKING:
+    from lasem_core.runs.store import RunStore
+    from lasem_core.spec.run_spec import RunSpec
 
 MOST_SEEDS = 1000
 DECIDED = (*ADDRESS, "method", "base", "config")  # by flags or by the artefact
@@ -22,7 +23,7 @@ DECIDED = (*ADDRESS, "method", "base", "config")  # by flags or by the artefact
 
 def sweep(
     artefacts: Annotated[list[str], typer.Argument(help="figure1, table3, ... or all.")],
-    profile: Annotated[str, typer.Option(help="smoke, quick or paper.")] = "smoke",
+    profile: Annotated[str | None, typer.Option(help="smoke, quick or paper; default: smoke.")] = None,
     preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
@@ -35,7 +36,11 @@ def sweep(
     store: StoreFolder = None,
 ) -> None:
     """Compute the runs that ARTEFACTS need and the store does not hold; shared runs are computed once."""
-    specs = plan(artefacts, profile, parse_seeds(seeds), dataset, preset, settings_of(settings, DECIDED))
+    from lasem_core.runs.sweep import check_engine, plan, run_sweep
+
+    check_engine(engine, scheduler)
+    specs = plan(artefacts, profile or "smoke", parse_seeds(seeds), dataset, preset, settings_of(settings, DECIDED))
+    _refuse_ignored(artefacts, {"profile": profile, "seeds": seeds, "dataset": dataset})
     if dry_run:
         _announce(specs, store_of(store), data, jobs)
         return
@@ -43,6 +48,18 @@ def sweep(
     typer.echo(str(report))
     if report.failed:
         raise typer.Exit(1)
+
+
+def _refuse_ignored(artefacts: Sequence[str], given: Mapping[str, str | None]) -> None:
+    """LasemError for an option that an artefact, named by itself, would ignore."""
+    from lasem_core.runs.plan import ARTEFACTS, EVIDENCE, takes_other_data
+
+    for name in artefacts:
+        pinned = bool(ARTEFACTS.get(name)) and not takes_other_data(name)
+        own = tuple(given) if name == EVIDENCE else ("dataset",) if pinned else ()
+        for option in own:
+            if given[option] is not None:
+                raise LasemError(f"--{option} {given[option]}: {name} has its own {option}; leave the option out")
 
 
 def parse_seeds(text: str | None) -> list[int] | None:
@@ -58,9 +75,11 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 
 def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: int | None) -> None:
-    stored, missing, impossible = split_stored(specs, store, data)
     from lasem_core.bench.estimate import seconds_of
+    from lasem_core.runs.progress import spell
+    from lasem_core.runs.sweep import split_stored
 
+    stored, missing, impossible = split_stored(specs, store, data)
     expected = dict(zip(missing, seconds_of(missing, data), strict=True))
     for spec in stored:
         typer.echo(f"stored      {title(spec)}")
@@ -73,6 +92,8 @@ def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: in
 
 def _total(n: int, stored: int, impossible: int, expected: list[float | None], jobs: int | None) -> str:
     import joblib
+
+    from lasem_core.runs.progress import spell
 
     workers = jobs or joblib.cpu_count()
     known = [seconds for seconds in expected if seconds is not None]

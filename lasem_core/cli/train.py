@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,9 @@ from typing import Annotated
 import typer
 
 from lasem_core.cli.words import ADDRESS, DataFolder, StoreFolder, settings_of, store_of, with_classes
+from lasem_core.common.errors import LasemError
 from lasem_core.spec.parts import Base, Dataset, Method, Preset, Profile, choices
-from lasem_core.spec.run_spec import build_spec
+from lasem_core.spec.run_spec import RunSpec, build_spec
 
 FLAGS = (*ADDRESS, "method", "base", "config", "device", "precision", "threads")
 
@@ -54,16 +56,21 @@ def train(
         "dataset": dataset, "method": method, "base": base, "preset": preset, "profile": profile, "seed": seed,
         "config": config, "device": device, "precision": precision, "threads": threads,
     }  # fmt: skip
+    if jobs > 1 and method != "brute-force":
+        raise LasemError(f"--jobs {jobs}: method {method} trains one network at a time; leave it out")
     dotted = settings_of(settings, FLAGS)
     _run(build_spec(options, with_classes(dotted, classes_per_task)), store, data, jobs, as_json)
 
 
-def _run(spec: object, store: Path | None, data: Path | None, jobs: int, as_json: bool) -> None:
+def _run(spec: RunSpec, store: Path | None, data: Path | None, jobs: int, as_json: bool) -> None:
+    from lasem_core.data import notes
     from lasem_core.runs import run as api
 
     runs = store_of(store)
     known = runs.get(api.run_id_of(spec, data))
     finished = known is not None and not known.stale
+    for note in notes(spec, data):
+        logging.getLogger("lasem").warning("%s", note)
     record = api.train(spec, runs, data, jobs=jobs)
     if finished:
         print(f"lasem: run {record.run_id} was finished before; nothing to train", file=sys.stderr)

@@ -45,13 +45,17 @@ def store_of(folder: Path | None) -> RunStore:
 def key_values(option: str, words: list[str] | None, example: str) -> dict[str, str]:
     """KEY=VALUE words of `option` as a mapping; a value may be empty (`--set em.groups=`), a key may not.
 
-    Raises LasemError, with the `example`, for a word of another form.
+    Raises LasemError, with the `example`, for a word of another form and for a key that is given twice.
     """
-    pairs = [word.partition("=") for word in words or ()]
-    for word, (key, sign, _) in zip(words or (), pairs, strict=True):
+    values: dict[str, str] = {}
+    for word in words or ():
+        key, sign, value = word.partition("=")
         if not (key and sign):
             raise LasemError(f"{option} {word}: write it as KEY=VALUE, e.g. {example}")
-    return {key: value for key, _, value in pairs}
+        if key in values:
+            raise LasemError(f"{option} {key}={values[key]} and {option} {word}: give one of them")
+        values[key] = value
+    return values
 
 
 def settings_of(words: list[str] | None, flags: Collection[str] = ()) -> dict[str, str]:

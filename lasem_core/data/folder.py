@@ -17,18 +17,28 @@ from lasem_core.spec.run_spec import RunSpec
 def load(spec: RunSpec, root: Path | None) -> TaskStream:
     """`stream.n_tasks` tasks; images 128x128, split 6:1:3 per class by default."""
     images = image_tree.read(_prepared(spec, root))
-    size = spec.stream.classes_per_task
+    size, found = spec.stream.classes_per_task, _classes(images)
     groups = [
         (domain, classes[first : first + size])
-        for domain, classes in _classes(images).items()
+        for domain, classes in found.items()
         for first in range(0, len(classes) - size + 1, size)
     ]
+    if not groups:
+        raise LasemError(_too_few(spec, max(map(len, found.values()))))
     splits.check_n_tasks(spec, len(groups))
     tasks = [
         image_tree.task(spec, images, f"{domain or title(spec, root)} task {t + 1}", [(domain, c) for c in classes])
         for t, (domain, classes) in enumerate(groups[: spec.stream.n_tasks])
     ]
     return splits.in_order(spec, tasks, title(spec, root, images))
+
+
+def _too_few(spec: RunSpec, n_classes: int) -> str:
+    size = spec.stream.classes_per_task
+    return (
+        f"{spec.dataset} has no task of {size} classes: there are {n_classes} with readable images; "
+        f"give --classes-per-task K with at most {n_classes}"
+    )
 
 
 def _classes(images: image_tree.Tree) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ Whatever Pillow cannot read is left out, listed and counted. Colour spaces other
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -154,12 +154,17 @@ def _read(path: str, size: int, modified: int) -> Tree:
 
 
 def unreadable_note(tree: Tree) -> tuple[str, ...]:
-    """One line that counts and names the files left out, or none."""
+    """One line that counts and names the files left out, and one that names the classes that went with them."""
     left = tree.unreadable
-    if not left:
-        return ()
-    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-    return (f"{len(left)} unreadable files left out: {', '.join(left[:5])}{more}",)
+    found = (f"{len(left)} unreadable files left out: {_first(left)}",) if left else ()
+    there = {"/".join(filter(None, member)) for member in tree.rows}
+    lost = sorted({path.rpartition("/")[0] for path in left} - there)
+    return (*found, f"{len(lost)} classes left out, none of their files is an image: {_first(lost)}") if lost else found
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}"
 
 
 def task(spec: RunSpec, tree: Tree, name: str, members: list[tuple[str, str]]) -> Task:

@@ -22,6 +22,7 @@ from lasem_core.common.errors import LasemError
 from lasem_core.data.cache import user_cache
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
+FROM_FOLDER = ("office-home", "caltech101")  # cannot be downloaded: the user names the official release
 LARGE = 2**24  # bytes from which an array is mapped
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # what zipfile and numpy raise on damaged, encrypted or foreign files
@@ -43,9 +44,15 @@ def data_folder(dataset: str, what: str, root: Path | None) -> Path:
     """`root`, else the environment's LASEM_DATA; raises LasemError where neither names a folder."""
     named = root or os.environ.get("LASEM_DATA")
     if not named:
-        make = "" if dataset == "folder" else f"run `lasem data prepare {dataset} --data DIR` (needs a network) or "
-        raise LasemError(f"{dataset} needs a data folder: {make}set LASEM_DATA to a folder with {what}")
+        make = "give --data PATH" if dataset == "folder" else f"run {how_to_prepare(dataset, 'DIR')}"
+        raise LasemError(f"{dataset} needs a data folder: {make} or set LASEM_DATA to a folder with {what}")
     return expanded(Path(named))
+
+
+def how_to_prepare(dataset: str, home: str | Path) -> str:
+    """The whole command that makes the prepared file, in the words of an error message."""
+    given, needs = (" --from PATH", "PATH: the official release") if dataset in FROM_FOLDER else ("", "needs a network")
+    return f"`lasem data prepare {dataset}{given} --data {home}` ({needs})"
 
 
 def expanded(path: Path) -> Path:
@@ -71,7 +78,7 @@ def npz_path(dataset: str, root: Path | None) -> Path:
     folder = data_folder(dataset, name, root)
     if not (folder / name).is_file():
         raise LasemError(
-            f"{dataset} is not in {folder}; run `lasem data prepare {dataset} --data {folder}` (needs a network) "
+            f"{dataset} is not in {folder}; run {how_to_prepare(dataset, folder)} "
             f"or set LASEM_DATA to a folder with {name}"
         )
     return folder / name

@@ -16,9 +16,9 @@ import numpy as np
 
 from lasem_core.common.errors import LasemError
 from lasem_core.data import folder, image_tree, npz, office_home
+from lasem_core.spec.parts import Dataset, choices
 
 DOWNLOADABLE = ("cifar100", "stl10")
-FROM_FOLDER = ("office-home", "caltech101")
 ARCHIVES = {"cifar100": "cifar-100-python.tar.gz", "stl10": "stl10_binary.tar.gz"}
 
 
@@ -41,10 +41,18 @@ def prepare(dataset: str, home: Path, given: Path | None = None) -> Prepared:
 
     Raises LasemError where there is nothing to make, no network, or the release is not complete.
     """
-    if dataset not in DOWNLOADABLE + FROM_FOLDER:
-        raise LasemError(f"'{dataset}' needs no preparation; these do: {', '.join(DOWNLOADABLE + FROM_FOLDER)}")
+    check_name(dataset)
     with npz.one_line_reading():
         return _prepare(dataset, npz.expanded(home), None if given is None else npz.expanded(given))
+
+
+def check_name(dataset: str) -> None:
+    """Raise LasemError for what there is no file to make of."""
+    names = DOWNLOADABLE + npz.FROM_FOLDER
+    if dataset not in choices(Dataset):
+        raise LasemError(f"unknown data set '{dataset}'; these can be prepared: {', '.join(names)}")
+    if dataset not in names:
+        raise LasemError(f"'{dataset}' needs no preparation; these do: {', '.join(names)}")
 
 
 def _prepare(dataset: str, home: Path, given: Path | None) -> Prepared:
@@ -99,21 +107,25 @@ def _prepare_arrays(dataset: str, target: Path, given: Path | None) -> tuple[str
     read: Callable[[Path, bool], dict[str, np.ndarray]] = {"cifar100": _cifar100, "stl10": _stl10}[dataset]
     if given is not None:
         with opened(given) as place:
-            content = _official(dataset, lambda: read(place, False), f"{given} is not the official release")
+            content = _official(
+                dataset, target.parent, lambda: read(place, False), f"{given} is not the official release"
+            )
     else:
         with tempfile.TemporaryDirectory(prefix="lasem-") as place:
-            content = _official(dataset, lambda: read(Path(place), True), "cannot download it")
+            content = _official(dataset, target.parent, lambda: read(Path(place), True), "cannot download it")
     npz.write_npz(target, content, compressed=True)
     return (f"{len(content['y_train'])} training and {len(content['y_test'])} test images",)
 
 
-def _official(dataset: str, read: Callable[[], dict[str, np.ndarray]], problem: str) -> dict[str, np.ndarray]:
+def _official(
+    dataset: str, home: Path, read: Callable[[], dict[str, np.ndarray]], problem: str
+) -> dict[str, np.ndarray]:
     try:
         return read()
     except (OSError, RuntimeError) as error:
         raise LasemError(
             f"{dataset}: {problem} ({npz.reason(error)}); where there is a network, get {ARCHIVES[dataset]} and run "
-            f"`lasem data prepare {dataset} --from {ARCHIVES[dataset]}`"
+            f"`lasem data prepare {dataset} --from {ARCHIVES[dataset]} --data {home}`"
         ) from None
 
 

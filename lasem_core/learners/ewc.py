@@ -3,7 +3,8 @@
 Loss on task t:  L_t(theta) + sum over earlier i of strength / 2 * sum_j F_ij (theta_j - theta*_ij)^2
 with F_i the diagonal of the Fisher information of task i, estimated at the end of its training from the gradients
 of log p(y | x) of its training images one by one, y the image's label (the empirical Fisher). Only the shared
-convolutions are protected: heads belong to their tasks. The quadratic penalties are kept as one, exactly:
+convolutions are protected: heads belong to their tasks. A task that comes back adds a penalty per visit.
+The quadratic penalties are kept as one, exactly:
 sum_i F_i (theta - theta*_i)^2 = F (theta - c)^2 + constant, with F = sum_i F_i and c = sum_i F_i theta*_i / F.
 """
 

@@ -42,6 +42,7 @@ from lasem_core.runs.record_files import (
     write_files,
 )
 from lasem_core.spec.command_line import CHOICES, command_line, flatten
+from lasem_core.spec.configs import TransferConfig
 from lasem_core.spec.run_spec import RunSpec
 
 __all__ = ["RunRecord", "RunStore"]
@@ -214,14 +215,25 @@ def _chosen(rows: list[dict[str, Any]], where: dict[str, object]) -> list[dict[s
     known = {key for row in rows for key in row}
     if rows and (unknown := set(where) - known):
         raise LasemError(f"unknown key '{min(unknown)}'; choose from: {', '.join(sorted(known))}")
-    return [row for row in rows if all(_matches(row.get(key), wanted) for key, wanted in where.items())]
+    return [row for row in rows if all(_matches(key, row.get(key), wanted) for key, wanted in where.items())]
 
 
-def _matches(value: object, wanted: object) -> bool:
-    """Equality that takes the command line's strings: seed 0 is "0", 0.90 is "0.9"; a list means any of them."""
+def _matches(name: str, value: object, wanted: object) -> bool:
+    """Equality that takes the command line's strings: seed 0 is "0", 0.90 is "0.9", configuration 0011 is "top2"; a
+    list means any of its members, or itself where the setting is a list."""
     if isinstance(wanted, list | tuple | set | range):
-        return any(_matches(value, one) for one in wanted)
+        return value == list(wanted) or any(_matches(name, value, one) for one in wanted)
+    if name == "config" and isinstance(value, str):
+        return _same_config(value, str(wanted))
     try:
         return float(value) == float(wanted)
     except (TypeError, ValueError):
-        return str(value) == str(wanted)
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        return str(wanted) in (str(value), text) or (isinstance(value, bool) and str(wanted) == text.lower())
+
+
+def _same_config(bits: str, wanted: str) -> bool:
+    try:
+        return str(TransferConfig.parse(wanted, len(bits))) == bits
+    except ValueError:  # another number of layers
+        return False

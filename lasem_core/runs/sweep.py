@@ -27,7 +27,7 @@ from lasem_core.runs.store import RunStore
 from lasem_core.spec.command_line import title
 from lasem_core.spec.run_spec import RunSpec
 
-__all__ = ["ARTEFACTS", "SweepReport", "plan", "run_sweep"]
+__all__ = ["ARTEFACTS", "SweepReport", "check_engine", "plan", "run_sweep"]
 
 ENGINES = ("loky", "dask")
 KILLED = "its worker was killed twice (out of memory?)"
@@ -164,14 +164,19 @@ def _killed() -> tuple[type[Exception], ...]:
     return (BrokenProcessPool, *([distributed.KilledWorker] if distributed else []))
 
 
+def check_engine(name: str, scheduler: str | None) -> None:
+    """Raise LasemError for an engine that there is not, and for a scheduler that nobody would ask."""
+    if name not in ENGINES:
+        raise LasemError(f"unknown engine '{name}'; choose from: {', '.join(ENGINES)}")
+    if scheduler and name != "dask":
+        raise LasemError(f"the scheduler {scheduler} needs --engine dask")
+
+
 @contextlib.contextmanager
 def _engine(name: str, jobs: int, scheduler: str | None, n_runs: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """How many runs go at once, and joblib's settings for it."""
-    if name not in ENGINES:
-        raise LasemError(f"unknown engine '{name}'; choose from: {', '.join(ENGINES)}")
+    check_engine(name, scheduler)
     if name == "loky":
-        if scheduler:
-            raise LasemError("a scheduler address needs --engine dask")
         yield jobs, {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1}
     elif n_runs == 0:
         yield jobs, {}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from lasem_core.common.errors import LasemError
 from lasem_core.spec import effects
-from lasem_core.spec.run_spec import RunSpec
+from lasem_core.spec.run_spec import RunSpec, problem_of
 
 CHOICES = (*effects.CHOICES, "seed")  # what has an option of its own and decides the defaults of the rest
 _FLAGS = ("config", "device", "precision", "threads")
@@ -44,6 +47,35 @@ def title(spec: RunSpec) -> str:
     words = [spec.dataset, spec.method, spec.base, spec.config, f"seed {spec.seed}"]
     words += [f"{name}={_spell(value)}" for name, value in unusual(spec).items() if name != "config"]
     return " ".join(word for word in words if word not in (None, "none"))
+
+
+def value_of(option: str, name: str, text: str) -> Any:
+    """`text` as `--set name=text` reads it, in JSON's types; as it is where `name` is no setting of a run.
+
+    Raises LasemError, naming the `option`, for what cannot be a value of the setting.
+    """
+    setting = _setting(name)
+    if setting is None or text == str(None):  # how records and listings spell a setting that is not given
+        return text
+    try:
+        return setting.dump_python(setting.validate_python(text), mode="json")
+    except ValidationError as error:
+        raise LasemError(f"{option} {name}={text}: {problem_of(error)}") from None
+
+
+def _setting(dotted: str) -> TypeAdapter | None:
+    """What reads a setting; None where there is none of this name."""
+    kind, metadata = RunSpec, []
+    for name in dotted.split("."):
+        fields = kind.model_fields if _is_group(kind) else {}
+        if name not in fields:
+            return None
+        kind, metadata = fields[name].annotation, fields[name].metadata
+    return None if _is_group(kind) else TypeAdapter(Annotated[kind, *metadata, None])
+
+
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _chosen(spec: RunSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -110,6 +111,8 @@ def build_spec(options: Mapping[str, Any], settings: Mapping[str, str] | None = 
     nested: dict[str, Any] = {}
     for dotted, value in (settings or {}).items():
         *parents, leaf = dotted.split(".")
+        if not all((*parents, leaf)):
+            raise LasemError(f"unknown setting '{dotted}'; write it as NAME or GROUP.NAME, e.g. em.prior")
         place = nested
         for parent in parents:
             place = place.setdefault(parent, {})
@@ -125,15 +128,33 @@ def build_spec(options: Mapping[str, Any], settings: Mapping[str, str] | None = 
 def explain(error: ValidationError) -> str:
     """The first mistake of a validation error as one line: field, value, what is allowed."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if not isinstance(part, int)) or "specification"
+    field = _field(first["loc"]) or "specification"
     if first["type"] == "extra_forbidden":
         return f"unknown setting '{field}'; known here: {', '.join(_siblings(first['loc']))}"
+    if first["type"] == "value_error":
+        return problem_of(error)
+    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
+        return f"{field} is missing"
+    return f"{field} = {_short(first['input'])}: {problem_of(error)}"
+
+
+def problem_of(error: ValidationError) -> str:
+    """What is wrong with the value of the first mistake."""
+    first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return message
+    if first["type"] == "model_type":
+        name, known = _field(first["loc"]), ", ".join(_siblings((*first["loc"], "")))
+        return f"{name} is a group of settings; give {name}.NAME with one of: {known}"
     if first["type"] == "missing":
-        return f"{field} is missing"
-    return f"{field} = {_short(first['input'])}: {message[0].lower()}{message[1:]}"
+        return f"it needs {1 + max(one['loc'][-1] for one in error.errors() if one['type'] == 'missing')} entries"
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    """The dotted name in an error's location, without the tags of unions and the positions in tuples."""
+    return ".".join(part for part in location if isinstance(part, str) and not re.search(r"[\[\]]", part))
 
 
 def _short(value: object) -> str:

@@ -28,7 +28,7 @@ METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_rati
 SECONDS = ("train_seconds", "eval_seconds")
 TIMED = "timed_seconds"  # what the paper's timer counts (released code, item 48)
 MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
-KEYS = ("run_id", "dataset", "method", "base", "profile", "seed")  # of a run, in every long table
+KEYS = ("run_id", "dataset", "method", "base", "profile", "seed", "tasks", "epochs")  # of a run, in every long table
 SWITCHES = ("likelihood", "prior", "rollback", "m_steps", "groups", "fixed_mass")
 
 

@@ -118,7 +118,7 @@ def _next(evidence: Evidence) -> str:
     here = [spec for spec in evidence.missing if spec.dataset != UNAVAILABLE]
     away = len(evidence.missing) - len(here)
     runs = [f"{len(here)} more runs ({evidence.duration(here)})"] if here else []
-    runs += [f"{away} on Office-Home, whose images were not at hand"] if away else []
+    runs += [f"{away} {'runs ' if not here else ''}on Office-Home, whose images were not at hand"] if away else []
     return f"{joined(runs)}; `lasem sweep {evidence.artefact} --profile {evidence.missing[0].profile}` trains them."
 
 

@@ -26,6 +26,7 @@ from lasem_core.common.repository import in_repository
 from lasem_core.runs.artefacts import ARTEFACTS
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
+from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.gather import planned, stored
 from lasem_core.views.parameters import Options, literals, open_store
 
@@ -46,13 +47,26 @@ class Outcome:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class Reproduction:
+    """What became of all: a notebook can be executed although runs that it shows have failed."""
+
+    notebooks: list[Outcome]
+    failed_runs: list[tuple[RunSpec, str]]  # with the one-line cause
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The notebooks that came to no end."""
+        return [outcome for outcome in self.notebooks if outcome.problem]
+
+
 def reproduce(
     artefacts: Sequence[str],
     options: Options,
     jobs: int | None = None,
     say: Callable[[str], None] = print,
-) -> list[Outcome]:
-    """Bring runs, notebooks, figures and the report up to date.
+) -> Reproduction:
+    """Bring runs, notebooks, figures and the report up to date, whatever fails meanwhile.
 
     Arguments:
         artefacts: names of artefacts or notebooks, or `all`.
@@ -67,14 +81,13 @@ def reproduce(
     require_writable(folder)
     if store.root.exists() and not store.root.is_dir():
         raise LasemError(f"the store {store.root} is not a folder; name the one with the records")
-    if options.trains:
-        _train(names, options, jobs, say)
+    failed_runs = _train(names, options, jobs, say) if options.trains else []
     with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
         outcomes = [outcome.result() for outcome in outcomes]
     if any(outcome.executed for outcome in outcomes) or not (out / "report.html").exists():
         report(folder, out / "report.html")
-    return outcomes
+    return Reproduction(outcomes, failed_runs)
 
 
 def notebook_files(folder: Path | None = None) -> dict[str, Path]:
@@ -94,13 +107,17 @@ def notebooks_of(artefacts: Sequence[str]) -> list[str]:
     return there if "all" in wanted else [name for name in there if name in wanted]
 
 
-def _train(names: Sequence[str], options: Options, jobs: int | None, say: Callable[[str], None]) -> None:
+def _train(
+    names: Sequence[str], options: Options, jobs: int | None, say: Callable[[str], None]
+) -> list[tuple[RunSpec, str]]:
+    """The runs that failed."""
     from lasem_core.runs.sweep import run_sweep
 
-    specs = _specs(names, options)
-    if specs:
-        quiet = is_silent()
-        say(str(run_sweep(specs, open_store(options.store), options.data or None, jobs, progress=not quiet)))
+    if not (specs := _specs(names, options)):
+        return []
+    swept = run_sweep(specs, open_store(options.store), options.data or None, jobs, progress=not is_silent())
+    say(str(swept))
+    return swept.failed
 
 
 def _specs(names: Sequence[str], options: Options) -> list[Any]:

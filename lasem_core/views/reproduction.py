@@ -38,16 +38,18 @@ WORDS = (verdicts.REPRODUCED, verdicts.NOT_REPRODUCED, UNDECIDED)
 def ledger(options: Options) -> pd.DataFrame:
     """Every claim of the paper on every data set where it is made, judged by what is recorded, in the paper's order."""
     parts = [claims.verdicts(gather(name, options)).assign(place=place) for name, place in PLACES.items()]
-    return pd.concat(parts, ignore_index=True).drop_duplicates(["claim", "dataset"], ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    judged_first = table.sort_values("n", key=lambda n: n == 0, kind="stable")  # two artefacts may make the same claim
+    return judged_first.drop_duplicates(["claim", "dataset"]).sort_index(ignore_index=True)
 
 
 def tally(table: pd.DataFrame) -> str:
-    """`Of 60 claims, 3 reproduced, ...` in one sentence."""
+    """`... 60 comparisons ... 3 reproduced, ...` in two sentences."""
     words = table["verdict"].str.removesuffix(", on a stand-in").value_counts()
     counted = joined([f"{words.get(word, 0)} {word}" for word in WORDS])
     return (
-        f"The paper's text and figures make {len(table)} comparisons that a run can decide (claim x data set). "
-        f"Here: {counted}; {int((table['n'] == 0).sum())} not run."
+        f"The claims of the paper's text and figures, each on the paper's data sets and where we could ask it besides, "
+        f"are {len(table)} comparisons that a run can decide. Here: {counted}; {int((table['n'] == 0).sum())} not run."
     )
 
 
@@ -58,7 +60,8 @@ def decided(table: pd.DataFrame) -> pd.DataFrame:
     tried = tried.sort_values("is_open", kind="stable")
     found = [row.found.format(by=by(row.margin, row.margin_ci, row.unit)) for row in tried.itertuples()]
     shown = tried[["statement", "place", "dataset"]].rename(columns={"statement": "the paper says", "place": "where"})
-    return shown.assign(found=found, trials=tried["n"], profile=tried["profile"], verdict=tried["verdict"])
+    shown = shown.assign(found=found, trials=tried["n"], profile=tried["profile"])
+    return shown.assign(**{"tasks × epochs": tried["scale"], "verdict": tried["verdict"]})
 
 
 def headline(options: Options) -> pd.DataFrame:

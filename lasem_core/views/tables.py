@@ -35,12 +35,14 @@ from lasem_core.views.words import (
     spread,
 )
 
-COLUMNS = ("name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "verdict")
+COLUMNS = (
+    "name", "dataset", "metric", "unit", "paper", "paper_ci", "ours", "ours_ci", "n", "profile", "scale", "verdict",
+)  # fmt: skip
 
 
 HEADINGS = METRIC_NAMES | {
     "dataset": "data", "base": "sharing", "config": "configuration", "claim": "what the paper says", "name": "",
-    "margin": "paired difference", "lr": "learning rate",
+    "margin": "paired difference", "lr": "learning rate", "scale": "tasks × epochs",
 }  # fmt: skip
 _YES, _NO, _OPEN = "#cce5f6", "#f9d5b5", "#e6e6e6"
 BADGES = {
@@ -179,6 +181,7 @@ def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[st
         "ours_ci": half,
         "n": len(values),
         "profile": ", ".join(sorted(set(here["profile"]))),
+        "scale": verdicts.scale(here),
         "verdict": verdicts.judge_number(values, target.value, target.ci95, _bears(target.metric, here)),
     }
 
@@ -225,10 +228,10 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     if {"paper", "paper_ci"} <= set(table):
         shown["paper"] = [_published(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
         shown["ours"] = [plus_minus(r.ours, r.ours_ci, 1 + ("%" not in r.unit), r.n) for r in table.itertuples()]
-        shown = shown[["name", "unit", "paper", "ours", "profile", "verdict"]]
+        shown = shown[["name", "unit", "paper", "ours", "profile", "scale", "verdict"]]
     if {"margin", "margin_ci"} <= set(table):
         shown["margin"] = [_margin(row) for row in table.itertuples()]
-        shown = _without_idle(shown[["claim", "dataset", "margin", "profile", "verdict"]])
+        shown = _without_idle(shown[["claim", "dataset", "margin", "profile", "scale", "verdict"]])
     words = {"dataset": DATASET_NAMES, "base": BASE_NAMES, "method": METHOD_NAMES, "accuracy": METRIC_NAMES}
     for column, names in words.items():
         if column in shown:
@@ -239,8 +242,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 def _without_idle(claims: pd.DataFrame) -> pd.DataFrame:
     """Claims that no run tells about are counted in one row."""
     idle = claims["verdict"] == NOT_RUN
-    words = f"{idle.sum()} claims on {', '.join(DATASET_NAMES[name] for name in claims[idle]['dataset'].unique())}"
-    row = {"claim": words, "dataset": "", "margin": "-", "profile": "", "verdict": NOT_RUN}
+    places = ", ".join(DATASET_NAMES[name] for name in claims[idle]["dataset"].unique())
+    words = f"{idle.sum()} claim{'s'[: idle.sum() - 1]} on {places}"
+    row = {"claim": words, "dataset": "", "margin": "-", "profile": "", "scale": "", "verdict": NOT_RUN}
     return pd.concat([claims[~idle], pd.DataFrame([row] * bool(idle.any()), columns=claims.columns)])
 
 

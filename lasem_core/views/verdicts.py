@@ -109,8 +109,14 @@ def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
         elsewhere = [*(name for name, of in STAND_INS.items() if of in claim.datasets), *claim.also]
         places = [*claim.datasets, *(name for name in elsewhere if name in set(counted["dataset"]))]
         rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
-    columns = ["claim", "statement", "dataset", "found", "unit", "margin", "margin_ci", "n", "profile", "verdict"]
-    return pd.DataFrame(rows, columns=columns)
+    words = ["claim", "statement", "dataset", "found", "unit"]
+    return pd.DataFrame(rows, columns=[*words, "margin", "margin_ci", "n", "profile", "scale", "verdict"])
+
+
+def scale(runs: pd.DataFrame) -> str:
+    """Tasks and epochs of a task, `10 × 200`."""
+    pairs = runs[["tasks", "epochs"]].drop_duplicates().sort_values(["tasks", "epochs"])
+    return ", ".join(f"{row.tasks} × {row.epochs}" for row in pairs.itertuples())
 
 
 def longest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +138,8 @@ def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, obje
     level = claim.level if claim.within is None else 1 - 2 * LEVEL
     mean, half = t_interval(margins, level)
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
-    own |= {"profile": profile, "statement": claim.statement, "found": claim.found, "unit": claim.unit}
+    own |= {"profile": profile, "scale": scale(runs[runs["profile"] == profile])}
+    own |= {"statement": claim.statement, "found": claim.found, "unit": claim.unit}
     same = claim.within is not None
     verdict = judge_sameness(margins, claim.within) if same else judge_ordering(margins, claim.level)
     decided = verdict in (REPRODUCED, NOT_REPRODUCED) and dataset not in claim.datasets
