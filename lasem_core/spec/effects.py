@@ -70,7 +70,7 @@ def check_effects(spec: RunSpec) -> None:
         here = attrgetter(decides)(spec)
         for name in _settings(spec, names) if here not in values else ():
             given = attrgetter(name)(spec)
-            if given != attrgetter(name)(usual):
+            if given not in (None, attrgetter(name)(usual)):  # None takes back what a preset gives
                 raise ValueError(
                     f"{name} = {given!r} changes nothing where {decides} is '{here}'; leave it out "
                     f"(it acts where {decides} is {', '.join(values)})"
