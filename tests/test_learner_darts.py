@@ -69,8 +69,10 @@ def test_the_halves_are_disjoint_and_complete():
 
 def test_the_cosine_starts_at_its_rate_and_ends_near_zero():
     learner, _ = opened(epochs=4)
-    assert learner.open.weight_rate(0) == learner.spec.darts.weight_lr
-    assert learner.open.weight_rate(4) == pytest.approx(0, abs=1e-12)  # ten images, batches of eight: one step an epoch
+    assert learner.open.weight_lr(0, 9.0) == learner.spec.darts.weight_lr
+    assert learner.open.weight_lr(4, 9.0) == pytest.approx(
+        0, abs=1e-12
+    )  # ten images, batches of eight: one step an epoch
 
 
 def test_the_history_has_the_rate_of_the_weights():

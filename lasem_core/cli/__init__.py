@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import typer
-from pydantic import ValidationError
 
 from lasem_core.common.errors import LasemError
 
@@ -76,6 +75,8 @@ def exit_status(command: Callable[[], object]) -> int:
 
 def _usage(error: Exception) -> str:
     """What the parser says; new releases of typer leave the value out and keep it in the cause."""
+    from pydantic import ValidationError  # an import that `--help` need not wait for
+
     cause = error.__cause__
     given = f": {cause.errors()[0]['input']}" if isinstance(cause, ValidationError) else ""
     return f"{error.format_message()}{given}"

@@ -23,8 +23,8 @@ def status(data: DataFolder = None) -> None:
     from lasem_core.data.npz import expanded
     from lasem_core.data.overview import status as find
 
-    home = data or os.environ.get("LASEM_DATA")
-    if home and not expanded(Path(home)).is_dir():
+    home = _named(data)
+    if home and not expanded(home).is_dir():
         raise LasemError(f"{home}: there is no such data folder; `lasem data prepare NAME --data {home}` makes it")
     for name, state in find(data):
         typer.echo(f"{name:12} {state}")
@@ -84,8 +84,14 @@ def prepare(
     from lasem_core.data.prepare import prepare as make
 
     check_name(name)
-    home = data or os.environ.get("LASEM_DATA")
+    home = _named(data)
     if not home:
         raise LasemError(f"where to? {how_to_prepare(name, 'DIR')}, or set LASEM_DATA")
-    made = make(name, Path(home), source)
+    made = make(name, home, source)
     typer.echo("\n".join([*made.notes, f"{made.path}", f"sha256 {made.sha256}"]))
+
+
+def _named(data: Path | None) -> Path | None:
+    """The data folder of the option, else of the environment."""
+    home = data or os.environ.get("LASEM_DATA")
+    return Path(home) if home else None

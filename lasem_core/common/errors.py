@@ -11,3 +11,9 @@ class LasemError(Exception):
 
 class Diverged(LasemError):
     """Training has produced numbers that are not finite; the run cannot continue from here."""
+
+
+def one_line(error: Exception) -> str:
+    """Type and first line of an error of somebody else's code."""
+    reason = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__

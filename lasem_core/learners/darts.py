@@ -98,16 +98,11 @@ class DartsTask(OpenTask):
             of_alphas.step([self._alpha_gradient(batch)], lr)
         mixture = self.mixture().detach()
         loss = self.loss(batch, mixture, "weights")
-        rate = self.weight_rate(self.steps) if self.is_cosine else batch.lr
+        rate = self.weight_lr(self.steps, batch.lr)
         of_weights.step(torch.autograd.grad(loss, of_weights.parameters, allow_unused=True), rate)
         self.mean_loss.add(loss)
         self.mixture_sum += mixture
         self.steps += 1
-
-    @property
-    def is_cosine(self) -> bool:
-        """SGD's rate falls along a cosine over the task's steps; RMSProp takes the run's."""
-        return self.spec.darts.weight_optimizer == "sgd"
 
     @property
     def n_batches(self) -> int:
@@ -115,8 +110,10 @@ class DartsTask(OpenTask):
         n = len(self.context.task.train)
         return full_batches(n - n // 2 if self.holds_out else n, self.spec.optim.batch_size)
 
-    def weight_rate(self, step: int) -> float:
-        """SGD's rate after so many of the task's steps."""
+    def weight_lr(self, step: int, lr: float) -> float:
+        """SGD's rate falls along a cosine over the task's steps; RMSProp takes the run's, `lr`."""
+        if self.spec.darts.weight_optimizer != "sgd":
+            return lr
         total = max(1, self.context.epochs * self.n_batches)
         return self.spec.darts.weight_lr * 0.5 * (1 + math.cos(math.pi * step / total))
 
@@ -193,9 +190,7 @@ class Darts(ConfiguredLearner):
         return DartsTask(context, before, network, self.env, chosen, groups)
 
     def learning_rate(self, context: TaskContext, epoch: int) -> float:
-        task = self.open
-        cosine = task.is_cosine
-        return task.weight_rate((epoch - 1) * task.n_batches) if cosine else super().learning_rate(context, epoch)
+        return self.open.weight_lr((epoch - 1) * self.open.n_batches, super().learning_rate(context, epoch))
 
     def train_index(self, n: int) -> Tensor:
         return self.open.halves()[0] if self.open.holds_out else super().train_index(n)

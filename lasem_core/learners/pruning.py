@@ -163,19 +163,21 @@ class Refreshed(Exact):
         step, n_updated = self._step(batch)
         if window.kept is None:
             window.evidence = 0.9 * window.evidence + 0.1 * step.posterior
-        self.steps += 1
-        self.evaluated += self.n if is_full else n_updated
-        self.updated += n_updated
+        self._count(self.n if is_full else n_updated, n_updated)
         window.left -= 1
         if window.left == 0:
             self.window = self._next()
         return step
 
     def unjudged_step(self, batch: Batch) -> Step:
-        self.steps += 1
-        self.evaluated += self.n
-        self.updated += self.n
+        self._count(self.n, self.n)
         return super().unjudged_step(batch)
+
+    def _count(self, evaluated: int, updated: int) -> None:
+        """One mini-batch more, for the report."""
+        self.steps += 1
+        self.evaluated += evaluated
+        self.updated += updated
 
     def _step(self, batch: Batch) -> tuple[Step, int]:
         """The step, and how many configurations its M-step took."""

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lasem_core.common.errors import LasemError
 from lasem_core.data.stream import Batch
 from lasem_core.learners.configured import ConfiguredLearner
 from lasem_core.learners.lasem import Lasem
@@ -16,7 +15,7 @@ from lasem_core.learners.static import SingleTask, Static
 from lasem_core.model import transfer
 from lasem_core.model.network import TaskTensors
 from lasem_core.model.small_networks import NETWORKS
-from lasem_core.model.staged import Stage, StagedNetwork, Stages, StageSharing, seeded
+from lasem_core.model.staged import Stage, StagedNetwork, Stages, StageSharing
 from lasem_core.model.transfer import Initializer
 
 
@@ -26,49 +25,6 @@ def named_stages(env: Environment) -> Stages:
     init = Initializer(spec.model, (spec.seed, "common"), env.device, env.dtype)
     factories = NETWORKS[spec.model.network](*env.image_shape[:2])
     return Stages(factories, torch.nn.Linear, spec.base, spec.model.dropout, init)
-
-
-@torch.no_grad()
-def try_company(stages: Stages, images: Tensor, n_classes: int) -> None:
-    """Try every stage, and the head, on the first of images (B, ...) in company that is unlike it.
-
-    Raises LasemError for one whose output depends on the company, or that changes its input.
-    """
-    x = stages.cast(images[:1])
-    for stage in stages.layers:
-        x = _try_company(stage, x)
-    _try_company(stages.head(n_classes), x.flatten(1))
-
-
-def _try_company(stage: Stage, x: Tensor) -> Tensor:
-    """Output (1, ...) for x (1, ...)."""
-    company = _unlike(x)
-    alone = x.expand(company.shape).clone()
-    version = alone._version  # counts changes in place
-    inputs = [alone, company] if _takes(stage, company.clone()) else [alone]
-    outputs = stage.try_out(inputs)
-    if alone._version != version:
-        raise LasemError(f"{stage.name} changes its input in place, which other configurations need; begin it "
-                         "without inplace=True, such as torch.nn.ReLU()")  # fmt: skip
-    return outputs[0][:1]
-
-
-def _unlike(x: Tensor) -> Tensor:
-    """x (1, ...) and copies (N, ...) beyond its extremes; whole numbers, such as tokens, stay those that x has."""
-    flipped = x.flip(tuple(range(1, x.dim())))
-    if x.is_floating_point():
-        return torch.cat([x, 2 * x + 1, -1.5 * x - 1, flipped])
-    return torch.cat([x, x.max().expand(x.shape), x.min().expand(x.shape), flipped])
-
-
-def _takes(stage: Stage, x: Tensor) -> bool:
-    """Whether the stage runs for x (N, ...): it may want certain values, such as numbers of words."""
-    try:
-        with seeded(x.device, "try"):
-            stage.module(x)
-    except Exception:
-        return False
-    return True
 
 
 class OverStages(ConfiguredLearner):
@@ -88,9 +44,7 @@ class OverStages(ConfiguredLearner):
 
     def begin_task(self, context: TaskContext) -> None:
         self.n_classes[context.number] = context.task.n_classes
-        images, n_classes = context.first_images(), context.task.n_classes
-        self.stages.try_out(images.clone(), n_classes)  # a copy: a stage may turn out to change its input
-        try_company(self.stages, images, n_classes)
+        self.stages.try_out(context.first_images(), context.task.n_classes)
         super().begin_task(context)
 
     def _new_task(self, context: TaskContext) -> TaskTensors:

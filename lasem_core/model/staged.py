@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lasem_core.common import keyed_random
-from lasem_core.common.errors import LasemError
+from lasem_core.common.errors import LasemError, one_line
 from lasem_core.model.layers import drop
 from lasem_core.model.network import TaskNetwork, Trie
 from lasem_core.model.transfer import Initializer, Sharing, Tensors
@@ -48,20 +48,27 @@ class Stage:
         convolutions: by name the Conv2d modules whose filters are factorized; none with hard sharing.
     """
 
-    def __init__(self, factory: Factory, number: int, init: Initializer, base: str = "hps", name: str = ""):
-        self.factory, self.number, self.name = factory, number, name or f"stage {number}"
+    called = "a stage's factory is called without arguments"
+
+    def __init__(self, factory: Factory, number: int, init: Initializer, base: str = "hps"):
+        self.factory, self.number = factory, number
         self.module = self._make(init)
         self.trained = {name: list(p.shape) for name, p in self.module.named_parameters() if p.requires_grad}
         named = self.module.named_modules() if base in ("tf", "df-cnn") else ()
         trained = {name: m for name, m in named if type(m) is nn.Conv2d and m.weight.requires_grad}
         self.convolutions = {name: self._conv_layer(conv, base) for name, conv in trained.items()}
 
+    @property
+    def name(self) -> str:
+        """In messages."""
+        return f"stage {self.number}"
+
     def _make(self, init: Initializer) -> nn.Module:
         if isinstance(self.factory, nn.Module) or not callable(self.factory):
             kind = type(self.factory).__name__
             raise LasemError(f"{self.name} is a {kind}, not a factory; give a function: lambda: {kind}(...)")
         with seeded(init.device, *init.key, self.name):
-            module = self.factory()
+            module = self._call()
         if not isinstance(module, nn.Module):
             raise LasemError(f"{self.name}: the factory makes a {type(module).__name__}, not a torch.nn.Module")
         for name, part in module.named_modules():
@@ -71,6 +78,14 @@ class Stage:
         if any(nn.parameter.is_lazy(p) for p in module.parameters()):
             raise LasemError(f"{self.name} has lazy parameters; give its layers their sizes")
         return module.to(device=init.device, dtype=init.dtype)
+
+    def _call(self) -> Any:
+        try:
+            return self.factory()
+        except LasemError:  # a file of weights that is not there
+            raise
+        except Exception as error:
+            raise LasemError(f"{self.name}: the factory raises {one_line(error)}; {self.called}") from error
 
     def _conv_layer(self, conv: nn.Conv2d, base: str) -> ConvLayer:
         kernel = conv.kernel_size[0]
@@ -92,19 +107,33 @@ class Stage:
         """What does not train."""
         return {name: t for name, t in self.module.state_dict().items() if name not in self.trained}
 
-    def try_out(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Outputs (N, ...) for inputs (N, ...) that agree in their first item.
+    def try_out(self, x: Tensor) -> Tensor:
+        """Output (N, ...) for x (N, ...).
 
-        Raises LasemError where the sizes do not fit or the first item's output does not agree.
+        Raises LasemError where the sizes do not fit, the first image's output depends on its company, or the input is
+        changed.
         """
         before = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
-        outputs = [self._try(x) for x in inputs]
-        first = outputs[0][0]
-        close = {"rtol": 0, "atol": 1e-4 * float(first.abs().max().nan_to_num()), "equal_nan": True}
-        alike = all(torch.allclose(y[0], first, **close) for y in outputs)
-        if not alike or any(not torch.equal(buffer, before[name]) for name, buffer in self.module.named_buffers()):
+        x = x.clone()
+        version = x._version  # counts changes in place
+        outputs = [self._try(x), *map(self._try, _companies(x))]
+        strange = _unlike(x[:1])
+        others = [self._try(strange[[0] * len(strange)]), self._try(strange)] if self._takes(strange) else []
+        changed = any(not torch.equal(buffer, before[name]) for name, buffer in self.module.named_buffers())
+        if changed or not (_agree(outputs) and _agree(others)):
             raise LasemError(_depends(f"{self.name}: in training an image's output depends"))
-        return outputs
+        if x._version != version:
+            raise LasemError(f"{self.name} changes its input in place, which other configurations need; begin it "
+                             "without inplace=True, such as torch.nn.ReLU()")  # fmt: skip
+        return outputs[0]
+
+    def _takes(self, x: Tensor) -> bool:
+        """Whether the stage runs for x (N, ...): it may want certain values, such as numbers of words."""
+        try:
+            self._try(x.clone())
+        except LasemError:
+            return False
+        return True
 
     def _try(self, x: Tensor) -> Tensor:
         try:
@@ -118,6 +147,35 @@ class Stage:
             raise LasemError(f"{self.name} makes {made} of {tuple(x.shape)}; the first axis, the images, must stay as "
                              "it is, and another one must follow")  # fmt: skip
         return y
+
+
+class Head(Stage):
+    """What makes logits (N, K) of features (N, F)."""
+
+    name = "head"
+    called = "it is called with the numbers of features and classes"
+
+
+def _companies(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first of x (N, ...) with the others in reverse, and with itself."""
+    return x[[0, *range(len(x) - 1, 0, -1)]], x[[0] * len(x)]
+
+
+def _unlike(x: Tensor) -> Tensor:
+    """x (1, ...) and copies (4, ...) beyond its extremes; whole numbers, such as tokens, stay those that x has."""
+    flipped = x.flip(tuple(range(1, x.dim())))
+    if x.is_floating_point():
+        return torch.cat([x, 2 * x + 1, -1.5 * x - 1, flipped])
+    return torch.cat([x, x.max().expand(x.shape), x.min().expand(x.shape), flipped])
+
+
+def _agree(outputs: Sequence[Tensor]) -> bool:
+    """Whether the first items of outputs (N, ...) are the same."""
+    if not outputs:
+        return True
+    first = outputs[0][0]
+    close = {"rtol": 0, "atol": 1e-4 * float(first.abs().max().nan_to_num()), "equal_nan": True}
+    return all(torch.allclose(y[0], first, **close) for y in outputs)
 
 
 def _depends(beginning: str) -> str:
@@ -183,12 +241,12 @@ class Stages:
     def depth(self) -> int:
         return len(self.layers)
 
-    def head(self, n_classes: int) -> Stage:
-        """What makes logits (N, K) of features (N, F)."""
+    def head(self, n_classes: int) -> Head:
+        """For tasks of `n_classes`."""
         sizes = self.n_features, n_classes
         if sizes not in self._heads:
             factory = self._head if isinstance(self._head, nn.Module) else partial(self._head, *sizes)
-            self._heads[sizes] = Stage(factory, self.depth + 1, self._init, name="head")
+            self._heads[sizes] = Head(factory, self.depth + 1, self._init)
         return self._heads[sizes]
 
     def cast(self, images: Tensor) -> Tensor:
@@ -203,20 +261,18 @@ class Stages:
     @torch.no_grad()
     def try_out(self, images: Tensor, n_classes: int) -> None:
         """Run a few of a task's images (B, ...) through everything; raises LasemError for what cannot be trained."""
-        few = self.cast(images[:4])
-        last = range(len(few) - 1, 0, -1)
-        inputs = [few, few[[0, *last]], few[[0] * len(few)]]  # the first image in three companies
+        x = self.cast(images[:4])
         self.train(True)
         for stage in self.layers:
-            inputs = stage.try_out(inputs)
-        n_features = inputs[0][0].numel()
+            x = stage.try_out(x)
+        n_features = x[0].numel()
         if self.n_features not in (0, n_features):
             raise LasemError(f"this task's images give {n_features} features, those before gave {self.n_features}; "
                              "end the last stage with AdaptiveAvgPool2d(1), or use one size of images")  # fmt: skip
         self.n_features = n_features
-        logits = self.head(n_classes).try_out([x.flatten(1) for x in inputs])[0]
-        if logits.shape != (len(few), n_classes):
-            raise LasemError(f"head makes {tuple(logits.shape)} of {len(few)} images, not ({len(few)}, {n_classes})")
+        logits = self.head(n_classes).try_out(x.flatten(1))
+        if logits.shape != (len(x), n_classes):
+            raise LasemError(f"head makes {tuple(logits.shape)} of {len(x)} images, not ({len(x)}, {n_classes})")
 
     def state(self) -> list[dict[str, Any]]:
         """Per stage what does not train, and the shapes of what does."""

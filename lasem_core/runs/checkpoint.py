@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
 import signal
 import sys
@@ -14,11 +12,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lasem_core.common.disk import free_name, one_line_errors, remove_abandoned, replace_synced
+from lasem_core.common.disk import free_name, one_line_errors, remove_abandoned
+from lasem_core.runs import sealed
 
 log = logging.getLogger("lasem")
 
-_DIGEST_BYTES = 32
 _ASKED = "\nlasem: stopping at the end of this epoch; Ctrl-C again stops at once"
 _STOPPED = "lasem: stopped; run the same command again to continue after this epoch"
 _CUT_OFF = "\nlasem: stopped; run the same command again to continue from the last checkpoint"
@@ -45,17 +43,10 @@ class Checkpointer:
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, or None; a damaged file is set aside with one warning."""
-        import torch
-
         if not self.path.exists():
             return None
-        if not self.path.is_file():  # a folder, or a pipe that would never end
-            return self._set_aside()
-        data = self.path.read_bytes()
-        head, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-        if hashlib.sha256(body).digest() != head:
-            return self._set_aside()
-        return torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+        state = sealed.read(self.path) if self.path.is_file() else None  # a pipe would never end
+        return self._set_aside() if state is None else state
 
     def offer(self, build_state: Callable[[], dict[str, Any]], force: bool = False) -> None:
         """Save `build_state()` if `force`, if the last one is older than `every_seconds`, or after Ctrl-C.
@@ -64,7 +55,7 @@ class Checkpointer:
         a step. The state may hold tensors, numbers, strings and containers of them.
         """
         if force or self._stop or time.monotonic() - self._last >= self.every_seconds:
-            self._save(build_state())
+            sealed.write(self.path, build_state())
             self._last = time.monotonic()
         if self._stop:
             _say(_STOPPED)
@@ -90,15 +81,6 @@ class Checkpointer:
             raise KeyboardInterrupt
         self._stop = True
         _say(_ASKED)
-
-    def _save(self, state: dict[str, Any]) -> None:
-        import torch
-
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        body = buffer.getvalue()
-        with one_line_errors("write", self.path):
-            replace_synced(self.path, hashlib.sha256(body).digest() + body)
 
     def _set_aside(self) -> None:
         aside = free_name(self.path.parent, f"{self.path.stem}-damaged")

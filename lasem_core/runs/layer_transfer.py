@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lasem_core.common.errors import Diverged, LasemError
+from lasem_core.common.errors import Diverged, LasemError, one_line
 from lasem_core.data.loader import Loader, batches
 from lasem_core.data.stream import Batch, Split, Task
 from lasem_core.learners.protocol import Environment, TaskContext
@@ -98,7 +98,8 @@ class LayerTransfer:
     ):
         optim = OptimSpec(lr=1e-3, start=0.0).model_dump() | given.mapping("optim", optim)
         em = given.mapping("em", em)
-        stages, head = given.stage_factories(stages), given.head_factory(head)
+        given.check_factories(stages, head)
+        stages = list(stages)
         options = {"em": em, "optim": optim, "seed": seed, "precision": precision, "device": device}
         self.spec = given.make_spec(len(stages), sharing, dropout, **options)
         self.env = Environment(self.spec, (1, 1, 1), resolve_device(self.spec))
@@ -192,7 +193,9 @@ class LayerTransfer:
         cls, path: str | Path, stages: Sequence[Factory], head: HeadFactory = nn.Linear, device: str = "auto"
     ) -> LayerTransfer:
         """What `save` wrote, with the same factories; predicts and goes on learning as the original would."""
-        state, stages = given.read_search(Path(path)), given.stage_factories(stages)
+        state = given.read_search(Path(path))
+        given.check_factories(stages, head)
+        stages = list(stages)
         if len(state["stages"]) != len(stages):
             raise LasemError(f"{path} has {len(state['stages'])} stages, given are {len(stages)}; give the same")
         search = cls(stages, head, device=device, **state["options"])
@@ -256,7 +259,7 @@ class LayerTransfer:
         try:
             return self.learner.predict(number, x)
         except Exception as error:
-            reason = given.one_line(error)
+            reason = one_line(error)
             raise LasemError(
                 f"{name} {tuple(x.shape)} does not go through the stages of task {number}: {reason}"
             ) from error

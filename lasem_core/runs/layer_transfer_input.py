@@ -5,10 +5,7 @@ A mistake is a LasemError of one line in that class's own words.
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -17,53 +14,31 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lasem_core.common.disk import one_line_errors, replace_synced
+from lasem_core.common.disk import one_line_errors
 from lasem_core.common.errors import LasemError
 from lasem_core.data.loader import Loader
 from lasem_core.learners.staged import OverStages
-from lasem_core.model.staged import Factory, HeadFactory, Stages
+from lasem_core.model.staged import Stages
+from lasem_core.runs import sealed
+from lasem_core.runs.artefacts import SHARED
 from lasem_core.spec.consistency import MOST_CONFIGURATIONS
 from lasem_core.spec.run_spec import RunSpec, build_spec
 
 MOST_CLASSES = 100_000  # of a task: a head of 512 features has 51 million weights then
 MOST_EPOCHS = 10**9
-SHARINGS = ("hps", "tf", "df-cnn")
 PIXELS = (torch.bool, torch.uint8, torch.int8, torch.int16)  # of images; tokens are int32 or int64
 EXAMPLES = {"em": '{"prune": "refreshed"}', "optim": '{"lr": 0.001}'}
 LOADERS = "a DataLoader, a Dataset or a list of batches"
 SHAPE = 1  # of a saved search, raised with what it holds
-DIGEST_BYTES = 32  # the SHA-256 that its file begins with
 
 
-def stage_factories(stages: Iterable[Factory]) -> list[Factory]:
-    """The factories of stages; an error that one raises is put in one line."""
+def check_factories(stages: Any, head: Any) -> None:
+    """Raise LasemError for what is no list of factories, and no factory of heads; `Stage` tries each."""
     if not isinstance(stages, Iterable):
         raise LasemError(f"stages is {_kind(stages)}; give a list of factories, such as [stem, block]")
-    called = "a stage's factory is called without arguments"
-    return [_guarded(factory, f"stage {n}", called) for n, factory in enumerate(stages, start=1)]
-
-
-def head_factory(head: HeadFactory) -> HeadFactory:
-    """Likewise that of a head."""
     if isinstance(head, nn.Module) or not callable(head):
         raise LasemError(f"head is {_kind(head)}, not a factory; give a function of the numbers of features and "
                          "classes, such as torch.nn.Linear")  # fmt: skip
-    return _guarded(head, "head", "it is called with the numbers of features and classes")
-
-
-def _guarded(factory: Any, name: str, called: str) -> Any:
-    """`Stage` says what is no factory."""
-    usable = callable(factory) and not isinstance(factory, nn.Module)
-    return partial(_make, factory, name, called) if usable else factory
-
-
-def _make(factory: Any, name: str, called: str, *sizes: int) -> nn.Module:
-    try:
-        return factory(*sizes)
-    except LasemError:  # a file of weights that is not there
-        raise
-    except Exception as error:
-        raise LasemError(f"{name}: the factory raises {one_line(error)}; {called}") from error
 
 
 def mapping(name: str, given: Any) -> dict[str, Any]:
@@ -79,8 +54,8 @@ def make_spec(depth: int, sharing: str, dropout: float, **options: Any) -> RunSp
     """A run's specification for the switches' sake; the shape of its CNN only says how many stages there are."""
     if not depth:
         raise LasemError("stages is empty; give at least one factory of a module")
-    if sharing not in SHARINGS:
-        raise LasemError(f"sharing {sharing!r}: use {', '.join(SHARINGS)}")
+    if sharing not in SHARED:
+        raise LasemError(f"sharing {sharing!r}: use {', '.join(SHARED)}")
     if options["precision"] not in ("fp32", "fp64"):
         raise LasemError(f"precision '{options['precision']}': use fp32 or fp64")
     _check_size(depth, options["em"])
@@ -154,11 +129,7 @@ def check_finite(images: Tensor, name: str) -> None:
 
 def write_search(path: Path, state: dict[str, Any]) -> None:
     """Write `state`; raises LasemError where `path` cannot be written."""
-    buffer = io.BytesIO()
-    torch.save({"shape": SHAPE} | state, buffer)
-    body = buffer.getvalue()
-    with one_line_errors("write", path):
-        replace_synced(path, hashlib.sha256(body).digest() + body)
+    sealed.write(path, {"shape": SHAPE} | state)
 
 
 def read_search(path: Path) -> dict[str, Any]:
@@ -166,12 +137,10 @@ def read_search(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise LasemError(f"there is no file {path}")
     with one_line_errors("read", path):
-        data = path.read_bytes()
-    digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
+        state = sealed.read(path)
+    if state is None:
         raise LasemError(f"{path} is not a saved LayerTransfer, or it is damaged, or from before there was a checksum; "
                          "fit and save it again")  # fmt: skip
-    state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
     if state["shape"] != SHAPE:
         raise LasemError(f"{path} was saved by another version of LASEM")
     return state
@@ -186,12 +155,6 @@ def check_heads(path: str | Path, stages: Stages, learner: OverStages) -> None:
             raise LasemError(
                 f"head: its tensors are {here}, those of task {number} in {path} {there}; give the head it had"
             )
-
-
-def one_line(error: Exception) -> str:
-    """Type and first line of an error of somebody else's code."""
-    reason = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _kind(value: Any) -> str:

@@ -76,7 +76,6 @@ def _pruning(spec: RunSpec) -> None:
     em = spec.em
     if em.prune != "off" and spec.method != "lasem":
         raise ValueError(f"em.prune '{em.prune}' does not fit method '{spec.method}'; only lasem prunes, use off")
-
     if em.prune != "off" and em.prior == "related" and em.prune_every < EARLY:
         raise ValueError(
             f"em.prune_every {em.prune_every} does not fit em.prior 'related', which compares the likelihoods of all "

@@ -142,22 +142,8 @@ def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per record: what it is, its results, its costs; no seconds of a machine that did other work, too."""
     rows = [_run_row(record) for record in records]
     names = ["run_id", "dataset", "title", "method", "base", "config", "label", "seed", "profile"]
-    return pd.DataFrame(
-        rows,
-        columns=[
-            *names,
-            *SWITCHES,
-            *METRICS,
-            *SECONDS,
-            TIMED,
-            "test_every",
-            "every_epoch",
-            "peak_rss_mb",
-            *MEMORY,
-            "tasks",
-            "epochs",
-        ],
-    )
+    costs = (*SECONDS, TIMED, "test_every", "every_epoch", "peak_rss_mb", *MEMORY)
+    return pd.DataFrame(rows, columns=[*names, *SWITCHES, *METRICS, *costs, "tasks", "epochs"])
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:
