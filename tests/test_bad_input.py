@@ -198,6 +198,11 @@ TABLE = [
     figure1 --dry-run --seeds x                         | --seeds x
     figure1 --dry-run --seeds 99999999999999999999999   | seed = 99999999999999999999999
     figure9 --dry-run                                   | figure9
+    planted --preset released --dry-run                 | --preset released: planted has its own preset
+    evidence --preset released --dry-run                | --preset released: evidence has its own preset
+    figure2 --preset nonsense --dry-run                 | preset
+    visits --profile tiny --dry-run                     | profile
+    figure1 --engine dask --scheduler tcp://x:1 --jobs 4 --dry-run | --jobs 4
     figure1 --dry-run --profile fast                    | fast
     figure1 --jobs 100000                               | 1024
     figure1 --dry-run --engine foo                      | unknown engine 'foo'; choose from: loky, dask

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lasem_core.common.errors import LasemError
-from lasem_core.data import fingerprint, image_shape, load_stream
+from lasem_core.data import fingerprint, load_stream, prepare
 from lasem_core.data.cifar100 import TASK_CLASSES
 from lasem_core.data.pixels import Noise, Pixels
 from lasem_core.data.stl10 import class_sets, noise_parameters
@@ -72,12 +73,28 @@ def test_the_class_lists_are_a_partition():
     assert sorted(k for task in TASK_CLASSES for k in task) == list(range(100))
 
 
+@pytest.mark.parametrize(("name", "read"), [("CIFAR100", prepare._cifar100), ("STL10", prepare._stl10)])
+@pytest.mark.parametrize("given", ["", "its own folder"])
+def test_an_official_release_may_be_given_as_its_own_folder(tmp_path, monkeypatch, name, read, given):
+    asked = []
+
+    class Official(getattr(torchvision.datasets, name)):
+        def __init__(self, root, **_):
+            asked.append(root)
+            raise RuntimeError
+
+    monkeypatch.setattr(torchvision.datasets, name, Official)
+    with pytest.raises(RuntimeError):
+        read(tmp_path / Official.base_folder if given else tmp_path, False)
+    assert asked == [tmp_path]
+
+
 @pytest.mark.parametrize("preset", ["paper", "released"])
 def test_cifar_counts_names_and_statistics(cifar, preset):
     stream = load_stream(spec("cifar100", preset=preset), cifar)
     assert [sizes(task) for task in stream.tasks] == [[170, 30, 20]] * 10
     assert stream.tasks[1].classes[0] == "class30"
-    assert stream.image_shape == image_shape(spec("cifar100"), cifar) == (3, 32, 32)
+    assert stream.image_shape == (3, 32, 32)
     test_mean = stream.tasks[0].test.images.mean((0, 2, 3)).abs().max()
     assert (test_mean < 1e-5) == (preset == "released")
 

@@ -303,6 +303,17 @@ def test_preparing_caltech_from_a_wrapped_archive(tmp_path):
     assert stream.title == "Caltech-101 (4 classes, 128x128)"
 
 
+def test_preparing_caltech_from_an_archive_in_an_archive(tmp_path):
+    """As its page hands it out today."""
+    write_tree(tmp_path / "101_ObjectCategories")
+    with tarfile.open(tmp_path / "101_ObjectCategories.tar.gz", "w:gz") as content:
+        content.add(tmp_path / "101_ObjectCategories", "101_ObjectCategories")
+    with zipfile.ZipFile(tmp_path / "caltech-101.zip", "w") as content:
+        content.write(tmp_path / "101_ObjectCategories.tar.gz", "caltech-101/101_ObjectCategories.tar.gz")
+        content.writestr("caltech-101/Annotations.tar", b"")
+    assert prepare("caltech101", tmp_path / "data", tmp_path / "caltech-101.zip").notes[0] == "4 classes, 24 images"
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

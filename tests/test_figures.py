@@ -105,11 +105,23 @@ def _legend(figure):
 
 def test_the_papers_accuracies_stand_in_the_picture_where_it_prints_them(evidence):
     figure = figures.lasem_against_static(evidence)
-    marks = [line for line in figure.axes[0].lines if line.get_marker() == "D" and line.get_xdata()[0] == 0]
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "D" and abs(line.get_xdata()[0]) < 0.5]
     assert [mark.get_ydata()[0] for mark in marks] == pytest.approx([0.247, 0.393])
-    assert _legend(figure)[-1] == "paper"
+    assert marks[0].get_xdata()[0] < 0 < marks[1].get_xdata()[0]  # beside each other, as ours
+    assert _legend(figure)[-1] == "paper, full schedule"
     embedded = Evidence("figure3", "smoke", [RunSpec()], [record("a")])
-    assert "paper" not in _legend(figures.lasem_against_static(embedded))
+    assert not any("paper" in text for text in _legend(figures.lasem_against_static(embedded)))
+    assert _legend(figures.lasem_against_static(embedded)) == ["static: all layers", "LASEM"]  # no range was drawn
+
+
+def test_the_two_searches_of_appendix_e_stand_apart():
+    kind = {"dataset": "stl10-group", "base": "df-cnn", "profile": "quick"}
+    made = [record("g", configs=["111000000"], em={"groups": "1,2,3|4,5,6|7,8,9"}, **kind)]
+    made.append(record("l", configs=["000000000"], em={"groups": ""}, **kind))
+    grouped, single = figures.searches(Evidence("appendix_e", "quick", [r.spec for r in made], made)).axes
+    heights = [[bar.get_height() for bar in axes.containers[0]] for axes in (grouped, single)]
+    assert heights == [[1.0] * 3 + [0.0] * 6, [0.0] * 9]
+    assert (grouped.get_title(), single.get_title()) == ("groups of layers", "layer by layer")
 
 
 def test_configurations_that_were_not_run_say_so(evidence):
@@ -120,7 +132,8 @@ def test_configurations_that_were_not_run_say_so(evidence):
 
 
 def test_pictures_say_what_they_are_made_of(evidence):
-    assert figures.layer_shares(evidence).get_suptitle() == "profile quick; mean over 3 trials, 95 % t-interval"
+    assert evidence.caption == "profile quick; mean over 3 trials, 95 % t-interval"
+    assert figures.layer_shares(evidence).get_suptitle() == "profile quick; mean over 3 trials"  # it draws none
     smoke = Evidence("figure4", "smoke", [RunSpec()], [record("a")])
     assert smoke.caption == "profile smoke; one trial, no interval; says nothing about the paper"
     assert Evidence("figure4", "quick", [], []).caption == "profile quick; no records"

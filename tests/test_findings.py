@@ -37,7 +37,7 @@ def test_what_is_missing_and_for_how_long_at_the_pace_of_records():
     spec = RunSpec(dataset="cifar100", profile="quick", base="tf")
     pace = {("cifar100", "lasem", "tf", "cnn", "off"): 3.6}
     missing = _evidence(0.41, missing=[spec], pace=pace)
-    assert findings.missing(missing) == "1 of 7 runs are missing (about 2.0 h at the pace of the recorded ones)."
+    assert findings.missing(missing) == "1 of 7 runs are missing (estimated time: about 2.0 h)."
     assert "1 more runs (about 2.0 h)" in findings.paragraph(missing)
     assert findings.missing(_evidence(0.41)) == "All 6 runs are recorded."
 
@@ -47,9 +47,9 @@ def test_the_paragraph_says_what_held_and_how_sure_that_is():
     assert sure.startswith(
         "*The paper says:* LASEM beats transfer at all layers. *Here:* LASEM HPS is 2.9 ± 0.2 points"
     )
-    assert "1 reproduced" in sure and "up to 3 trials" in sure
+    assert "1 reproduced" in sure and "At most 3 trials per comparison" in sure
     assert "1 undecided" in unsure and "with one trial there is no interval" in unsure
-    assert "no run here tells:* brute-force search is as accurate as LASEM" in sure
+    assert "(not tested here):* brute-force search is as accurate as LASEM" in sure
 
 
 def test_runs_on_different_schedules_are_not_compared():

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from test_layer_transfer import block, loaders, network, pooled, same, search, stage, tensors
@@ -235,12 +236,20 @@ QUESTIONS = {
     "given is None; give a DataLoader": lambda made: made.score(0, None),
     "x is a str; give a tensor of images": lambda made: made.predict(0, "image.png"),
     "x is one number; give a tensor of images": lambda made: made.predict(0, 3.0),
+    r"unknown task \[0\]; tasks learned: 0": lambda made: made.predict([0], torch.zeros(1, 3, 6, 6)),
 }
 
 
 @pytest.mark.parametrize("problem", QUESTIONS)
 def test_questions_that_have_no_answer_are_one_line(one_task, problem):
     refused(problem, lambda: QUESTIONS[problem](one_task))
+
+
+def test_a_task_may_be_named_by_numpys_integers(tmp_path):
+    made = fit(fit(LayerTransfer(network())), task=np.int64(0))
+    made.save(tmp_path / "search")
+    loaded = LayerTransfer.load(tmp_path / "search", network())
+    assert [row["task"] for row in loaded.history] == [row["task"] for row in made.history]
 
 
 @pytest.mark.parametrize("valid", [None, loaders(0)[1]])

@@ -1,6 +1,9 @@
 """What a record says about the machine it was made on; its peak memory is its own, not its process's."""
 
+import os
 import resource
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +13,7 @@ import torch
 
 from lasem_core.runs import machine
 from lasem_core.runs.machine import Watch, is_quiet, peak_mb, processor, restart_peak
+from lasem_core.runs.process import ProcessMap
 from lasem_core.runs.run import train
 from lasem_core.spec.run_spec import build_spec
 from lasem_core.training import Progress
@@ -32,13 +36,21 @@ def test_own_work_is_not_other_work(monkeypatch):
 def test_other_work_is_seen():
     watch = Watch()
     code = "import time; until = time.process_time() + 60\nwhile time.process_time() < until: pass"
-    other = subprocess.Popen([sys.executable, "-c", code])
+    left_alone = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} & echo $!"  # nobody's child
+    pid = int(subprocess.run(["sh", "-c", left_alone], stdout=subprocess.PIPE, text=True, check=True).stdout)
     time.sleep(1.5)
     seen = watch.seen()
-    other.kill()
-    other.wait()
+    os.kill(pid, signal.SIGKILL)
     assert seen["other_cores"] > machine.QUIET and not is_quiet(seen)
     assert seen["cores"] >= 1 and seen["processor"]
+
+
+def test_what_workers_do_is_own_work(monkeypatch):
+    """Brute force trains its candidates in processes that stay alive afterwards."""
+    monkeypatch.setattr(machine, "_busy_seconds", machine._own_seconds)
+    before = machine._own_seconds()
+    list(ProcessMap(2, 1)(burn, [0.3, 0.3]))
+    assert machine._own_seconds() - before > 0.5
 
 
 def test_a_record_that_does_not_tell_is_not_quiet():

@@ -1,22 +1,27 @@
 """The table of all claims follows from the records: change them, and the verdicts change."""
 
+import pandas as pd
 import pytest
 from sample_records import record
 
+from lasem_core.common.statistics import NOT_RUN
 from lasem_core.runs.store import RunStore
 from lasem_core.views import reproduction
 from lasem_core.views.parameters import Options
+from lasem_core.views.verdicts import ON_A_STAND_IN, REPRODUCED
 
 QUICK = {"dataset": "cifar100", "profile": "quick"}
 
 
-def store_of(tmp_path, lasem, seeds=3):
+def store_of(tmp_path, lasem, seeds=3, **options):
     """LASEM and transfer at all layers with HPS, and one run with another learning-rate decay."""
-    store = RunStore(tmp_path)
+    store, kind = RunStore(tmp_path), QUICK | options
+    if kind["dataset"] == "stl10":
+        kind["configs"] = ("011111",) * 3
     for seed in range(seeds):
-        store.put(record(f"l{seed}", lasem + 0.001 * seed, seed=seed, **QUICK))
-        store.put(record(f"s{seed}", 0.38 + 0.002 * seed, method="static", config="all", seed=seed, **QUICK))
-    store.put(record("d", 0.25, method="static", config="all", seed=0, optim={"lr_decay": 1 / 4000}, **QUICK))
+        store.put(record(f"l{seed}", lasem + 0.001 * seed, seed=seed, em={"prune": "refreshed"}, **kind))
+        store.put(record(f"s{seed}", 0.38 + 0.002 * seed, method="static", config="all", seed=seed, **kind))
+    store.put(record("d", 0.25, method="static", config="all", seed=0, optim={"lr_decay": 1 / 4000}, **kind))
     return Options(store=str(tmp_path))
 
 
@@ -24,12 +29,30 @@ def store_of(tmp_path, lasem, seeds=3):
 def test_a_claim_is_judged_once_with_its_place_and_its_trials(tmp_path, lasem, verdict):
     table = reproduction.ledger(store_of(tmp_path, lasem))
     row = table[(table["claim"] == "LASEM HPS beats all layers") & (table["dataset"] == "cifar100")]
-    assert row[["place", "n", "verdict"]].values.tolist() == [["Figure 3, Sec. 4.2", 3, verdict]]
+    assert row[["place", "n", "verdict"]].values.tolist() == [["Figure 3, Sec. 4.1", 3, verdict]]
     shown = reproduction.decided(table)
     found = shown[shown["the paper says"] == "LASEM beats transfer at all layers"]
     assert found["verdict"].tolist() == [verdict] and found["trials"].tolist() == [3]
     assert ("above" if lasem > 0.38 else "below") in found["found"].item()
     assert f"1 {verdict}" in reproduction.tally(row) and "0 not run" in reproduction.tally(row)
+
+
+def test_verdicts_are_counted_apart_for_stand_ins_and_corrected_for_each_other():
+    rows = [(REPRODUCED, 3, 0.001), (REPRODUCED, 3, 0.04), (f"{REPRODUCED}{ON_A_STAND_IN}", 3, 0.02)]
+    rows += [("undecided", 3, 0.3), ("undecided", 2, 0.0001), (NOT_RUN, 0, float("nan"))]
+    words = reproduction.tally(pd.DataFrame(rows, columns=["verdict", "n", "p"]))
+    assert words.startswith("We test 6 comparisons")
+    assert "2 reproduced, 1 reproduced on a stand-in, 0 not reproduced and 2 undecided; 1 not run" in words
+    assert "for the 4 comparisons with at least 3 trials, 1 of the 3 decided ones is left" in words
+
+
+def test_a_claim_knows_its_own_place_and_its_runs_their_data(tmp_path):
+    table = reproduction.ledger(store_of(tmp_path, 0.41))
+    cost = table[table["claim"] == "LASEM HPS takes at most 1.5 times the time of all layers"]
+    assert set(cost["place"]) == {"Sec. 3, 4.1 and 4.2"}
+    subset = store_of(tmp_path / "subset", 0.41, title="STL-10 (9-class subset)", dataset="stl10", base="df-cnn")
+    shown = reproduction.decided(reproduction.ledger(subset))
+    assert set(shown["data"]) == {"STL-10 (9-class subset)"}
 
 
 def test_of_a_claim_that_two_artefacts_make_the_judged_row_is_kept(tmp_path):
@@ -52,7 +75,7 @@ def test_decided_claims_come_first(tmp_path):
 
 def test_the_headline_has_three_measures_and_a_row_per_changed_switch(tmp_path):
     table = reproduction.headline(store_of(tmp_path, 0.41)).set_index("runs")
-    assert table.loc["LASEM HPS", "paper"] == "39.3"
+    assert table.loc["LASEM HPS, em.prune = refreshed", "paper"] == "39.3"
     assert table.loc["transfer at all layers HPS", "peak_at_best_valid"].startswith("38.2 ± ")
     assert table.loc["transfer at all layers HPS, optim.lr_decay = 0.00025", "peak_at_best_valid"] == "25.0 (n=1)"
     assert len(table) == 3

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from lasem_core.common.errors import LasemError
+from lasem_core.spec.command_line import command_line
 from lasem_core.spec.parts import Dataset, DenSpec, ProgressiveSpec, choices
 from lasem_core.spec.presets import seeds
 from lasem_core.spec.run_spec import RunSpec, build_spec
@@ -126,3 +127,21 @@ def test_a_spec_is_frozen():
 def test_the_released_fixed_posterior_is_on_top_1():
     chosen = {p: RunSpec(method="fixed-posterior", dataset="cifar100", preset=p).config for p in ("paper", "released")}
     assert chosen == {"paper": "0011", "released": "0001"}
+
+
+def test_what_a_preset_gives_can_be_taken_back_on_the_command_line():
+    spec = RunSpec(dataset="cifar100", preset="released", base="df-cnn", model={"kb_channels": None})
+    assert "--set model.kb_channels=None" in command_line(spec)
+    options = {"dataset": "cifar100", "preset": "released", "base": "df-cnn"}
+    assert build_spec(options, {"model.kb_channels": "None"}) == spec
+
+
+@pytest.mark.parametrize("method", ["static", "fixed-posterior"])
+def test_a_method_with_a_configuration_needs_one(method):
+    with pytest.raises(ValidationError, match="needs a config"):
+        RunSpec(method=method, config=None)
+
+
+def test_visits_are_counted_by_the_order():
+    assert RunSpec(stream={"n_tasks": 3}).stream.n_visits == 3
+    assert RunSpec(stream={"n_tasks": 3, "order": (0, 1, 0, 2)}).stream.n_visits == 4

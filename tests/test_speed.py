@@ -112,9 +112,9 @@ def test_course_of_pruned_runs_without_a_twin(records):
 def test_verdicts_over_all_bases_and_each(records):
     table = pairs.verdict_table(pairs.pairs_of(records)).set_index(["accuracy", "base"])
     overall = table.loc[("peak_at_best_valid", "all")]
-    assert (overall["n"], overall["verdict"]) == (9, EQUIVALENT)
+    assert (overall["n"], overall["verdict"]) == (3, EQUIVALENT)  # a trial is one seed, whatever the bases
     assert table.loc[("peak_at_best_valid", "hps"), "p"] == f"{two_degrees(8 * math.sqrt(3)):.3f}"
-    assert table.loc[("peak_at_best_valid", "hps"), "difference (points)"] == "+0.20 ± 0.17"
+    assert table.loc[("peak_at_best_valid", "hps"), "difference (points, 90 % interval)"] == "+0.20 ± 0.17"
 
 
 def test_smoke_runs_decide_nothing():

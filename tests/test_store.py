@@ -141,6 +141,23 @@ def test_of_two_writers_the_first_wins(store, monkeypatch):
     assert store.check() == [] and not list((store.root / ".tmp").iterdir())
 
 
+def test_a_damaged_record_that_cannot_be_set_aside_is_one_line_after_the_training(store):
+    path = store.put(make_record()).path
+    (path / "record.json").write_bytes(b"")
+    (store.root / ".aside").write_text("a file, not a folder")
+    with pytest.raises(LasemError, match="cannot write"):
+        store.put(make_record())
+
+
+def test_checkpoints_of_stored_runs_are_tidied(store):
+    done, open_ = (store.root / ".checkpoints" / f"{name}.pt" for name in (RUN_ID, "1" * 16))
+    store.put(make_record())
+    done.parent.mkdir()
+    done.touch(), open_.touch()
+    store.put(make_record("f" * 16))
+    assert not done.exists() and open_.exists()
+
+
 def test_a_model_is_missing_in_a_clone_and_comes_back_from_a_repetition(store):
     record = make_record()
     path = store.put(record, MODEL).path
@@ -215,7 +232,7 @@ def test_a_full_disk_loses_nothing(store, monkeypatch):
 
 def test_a_file_size_limit_loses_nothing(store):
     store.put(make_record("aa"))
-    checkpoint = store.checkpoint("aa")
+    checkpoint = store.checkpoint("cc")
     checkpoint.offer(lambda: {"epoch": 1}, force=True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))

@@ -8,20 +8,23 @@ import threading
 import time
 from contextlib import contextmanager
 from itertools import product
+from types import SimpleNamespace
 
 import joblib
+import pandas as pd
 import psutil
 import pytest
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from lasem_core.bench import estimate
+from lasem_core.common.duration import spell
 from lasem_core.common.errors import LasemError
 from lasem_core.data import load_stream
 from lasem_core.runs import sweep
 from lasem_core.runs.artefacts import ARTEFACTS, SHARED
+from lasem_core.runs.pace import expected, pace_of
 from lasem_core.runs.plan import plan
-from lasem_core.runs.progress import spell
 from lasem_core.runs.run import run_id_of
 from lasem_core.runs.store import RunStore
 from lasem_core.runs.sweep import KILLED, run_sweep
@@ -234,16 +237,21 @@ def test_a_data_set_takes_the_place_of_the_papers():
     assert {spec.config for spec in specs if spec.method == "static"} == {str(c) for c in static_set(4).values()}
 
 
-@pytest.mark.parametrize("names, profile", [(["figure9"], "smoke"), (["figure1"], "huge")])
+@pytest.mark.parametrize(
+    "names, profile", [(["figure9"], "smoke"), (["figure1"], "huge"), (["visits"], "huge"), (["figure2"], "huge")]
+)
 def test_unknown_names(names, profile):
     with pytest.raises(LasemError, match=r"figure1|profile"):
         plan(names, profile)
 
 
+SECONDS = estimate._Seconds(epoch=2.0, test=1.0, task=5.0)
+
+
 def test_estimates_are_timed_here_and_scale(monkeypatch):
     """Seed, belief and schedule cost nothing to vary: runs of one kind are timed once."""
     tried = []
-    monkeypatch.setattr(estimate, "_epoch_seconds", lambda spec, data: tried.append(spec.method) or (2.0, 1.0))
+    monkeypatch.setattr(estimate, "_epoch_seconds", lambda spec, data: tried.append(spec.method) or SECONDS)
     short = {"schedule.epochs": "10", "schedule.test_every": "5", "stream.n_tasks": "2"}
     specs = [
         build_spec({"seed": seed}, short | {"em.prior": prior}) for seed in (0, 1) for prior in ("count", "uniform")
@@ -251,6 +259,11 @@ def test_estimates_are_timed_here_and_scale(monkeypatch):
     assert estimate.seconds_of(specs) == [2 * (10 * 2 + 10 * 1)] * 4
     assert estimate.seconds_of([build_spec({}, {"schedule.epochs": "100"})]) == [3 * (100 * 2 + (100 / 5 + 20) * 1)]
     assert tried == ["lasem"] * 2
+    again = {"stream.n_tasks": "2", "stream.order": "0,1,0", "schedule.epochs": "10", "schedule.test_every": "5"}
+    assert estimate.seconds_of([build_spec({}, again)]) == [3 * (10 * 2 + 10 * 1)]  # visits, not tasks
+    released = short | {"schedule.evaluation": "every-epoch"}
+    del released["schedule.test_every"]
+    assert estimate.seconds_of([build_spec({}, released)]) == [2 * (10 * 2 + 10 * 5 * 1.5)]  # every task seen so far
 
 
 @pytest.mark.parametrize(
@@ -258,6 +271,7 @@ def test_estimates_are_timed_here_and_scale(monkeypatch):
     [
         ({"method": "static"}, {}, [10], 10),
         ({"method": "brute-force"}, {"em.groups": "1,2|3,4"}, [10], 4 * 10),  # every configuration is trained
+        ({"method": "darts"}, {}, [10], 10 / 2),  # half of the images are held out
         ({}, {"em.prune": "refreshed"}, [10, 4, 1], 0.02 * 10 + 0.98 * 1 + 4 / 100),  # all, an E-step, one
     ],
 )
@@ -268,6 +282,17 @@ def test_an_estimate_knows_what_a_method_costs(monkeypatch, options, settings, t
     n_steps = len(load_stream(spec).tasks[0].train) // spec.optim.batch_size
     expected = spec.stream.n_tasks * spec.schedule.epochs * n_steps * per_step
     assert estimate.seconds_of([spec]) == [pytest.approx(expected)]
+
+
+def test_the_pace_of_records_counts_visits():
+    table = pd.DataFrame(
+        {"dataset": "planted", "method": "lasem", "base": "hps", "model.network": "cnn", "em.prune": "off",
+         "n_tasks": 2, "epochs": 5, "train_seconds": [20.0, 60.0], "stream.order": ["fixed", [0, 1, 0, 1, 0, 1]]}
+    )  # fmt: skip
+    pace = pace_of(SimpleNamespace(summaries=lambda: table))
+    assert pace == {("planted", "lasem", "hps", "cnn", "off"): 2.0}
+    spec = build_spec({}, {"stream.n_tasks": "2", "stream.order": "0,1,0", "schedule.epochs": "5"})
+    assert expected([spec], pace) == (30.0, 0)
 
 
 def test_no_data_no_estimate(monkeypatch):

@@ -1,6 +1,7 @@
 """Verdicts by the rules, numbers beside the paper's, and the README's table."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from sample_records import record
 
 from lasem_core.common.statistics import NOT_RUN, UNDECIDED
+from lasem_core.runs import artefacts
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import claims, tables, verdicts, words
@@ -67,6 +69,20 @@ def _pairs(dataset="cifar100", profile="quick", title=None, lasem=0.41, static=0
 def _verdict(evidence, claim="LASEM HPS beats all layers"):
     table = claims.verdicts(evidence)
     return table[(table["claim"] == claim)].set_index("dataset")["verdict"].to_dict()
+
+
+def test_darts_as_the_released_code_trains_it_is_a_comparison_of_its_own():
+    place = {"dataset": "office-home", "profile": "quick"}
+    made = [record(f"l{seed}", 0.5 + 0.001 * seed, base="df-cnn", seed=seed, **place) for seed in range(3)]
+    for seed, (way, peak) in product(range(3), (({}, 0.1), (artefacts.RELEASED_DARTS, 0.6))):
+        made.append(record(f"d{seed}{peak}", peak, method="darts", base="hps", seed=seed, **place, **way))
+    evidence = Evidence("table1", "quick", [r.spec for r in made], made)
+    assert _verdict(evidence, "LASEM DF-CNN beats DARTS HPS")["office-home"] == REPRODUCED
+    assert _verdict(evidence, "LASEM DF-CNN beats DARTS HPS, as released")["office-home"] == NOT_REPRODUCED
+    numbers = tables.comparison(evidence).set_index(["name", "metric"])
+    row = numbers.loc["DARTS HPS Office-Home", "peak_accuracy"]  # the paper says: hyper-parameters of the original
+    assert (row["n"], row["ours"]) == (3, pytest.approx(10))
+    assert {"DARTS HPS", "DARTS HPS, as released"} <= set(tables.summary_table(evidence)["runs"])
 
 
 def test_quick_bears_orderings_but_not_numbers():

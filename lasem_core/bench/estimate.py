@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
@@ -21,6 +22,7 @@ from lasem_core.common.errors import LasemError
 from lasem_core.data.stream import Batch, TaskStream
 from lasem_core.learners import Environment, Learner, TaskContext
 from lasem_core.learners.brute_force import BruteForce
+from lasem_core.learners.protocol import full_batches
 from lasem_core.learners.pruning import Refreshed
 from lasem_core.runs.process import settings
 from lasem_core.runs.progress import is_silent
@@ -48,16 +50,25 @@ def _kind(spec: RunSpec) -> str:
     return spec.model_dump_json(exclude={"seed": True, "profile": True} | scale | belief)
 
 
-def _scaled(spec: RunSpec, per_epoch: tuple[float, float] | None) -> float | None:
-    if per_epoch is None:
+class _Seconds(NamedTuple):
+    """Of an epoch with its validation, of one test of the current task, and of evaluating all images of a task."""
+
+    epoch: float
+    test: float
+    task: float
+
+
+def _scaled(spec: RunSpec, seconds: _Seconds | None) -> float | None:
+    if seconds is None:
         return None
     epochs, schedule = spec.schedule.epochs, spec.schedule
-    tests = epochs if schedule.evaluation == "every-epoch" else epochs / schedule.test_every + IMPROVEMENTS
-    return spec.stream.n_tasks * (epochs * per_epoch[0] + min(tests, epochs) * per_epoch[1])
+    evaluation = min(epochs / schedule.test_every + IMPROVEMENTS, epochs) * seconds.test
+    if schedule.evaluation == "every-epoch":  # of every task seen so far
+        evaluation = epochs * seconds.task * (spec.stream.n_tasks + 1) / 2
+    return spec.stream.n_visits * (epochs * seconds.epoch + evaluation)
 
 
-def _epoch_seconds(spec: RunSpec, data: Path | None) -> tuple[float, float] | None:
-    """Seconds of an epoch with its validation, and of one test of the current task."""
+def _epoch_seconds(spec: RunSpec, data: Path | None) -> _Seconds | None:
     try:
         stream = datasets.load_stream(spec, data)
         learner = make_learner(Environment(spec, stream.image_shape, resolve_device(spec)))
@@ -65,11 +76,13 @@ def _epoch_seconds(spec: RunSpec, data: Path | None) -> tuple[float, float] | No
         return None
     with settings(spec):
         context = _opened(learner, stream)
-        step, n_steps = _step_seconds(learner, context), context.n_batches(spec.optim.batch_size)
-        valid = _timed(lambda: accuracy(learner, context.number, context.task.valid))
-        test = _timed(lambda: accuracy(learner, context.number, context.task.test))
+        step, task = _step_seconds(learner, context), context.task
+        n_steps = full_batches(len(learner.train_index(len(task.train))), spec.optim.batch_size)
+        valid = _timed(lambda: accuracy(learner, context.number, task.valid))
+        test = _timed(lambda: accuracy(learner, context.number, task.test))
+    per_test = (len(task.train) + len(task.valid) + len(task.test)) / max(len(task.test), 1)
     trainings = len(spec.space) if isinstance(learner, BruteForce) else 1
-    return trainings * (n_steps * step + valid), trainings * test
+    return _Seconds(*(trainings * seconds for seconds in (n_steps * step + valid, test, test * per_test)))
 
 
 def _opened(learner: Learner, stream: TaskStream) -> TaskContext:
@@ -93,10 +106,16 @@ def _step_seconds(learner: Learner, context: TaskContext) -> float:
 
 def _timed(work: Callable[[], object]) -> float:
     """Median seconds, after one call that warms up."""
-    work()
+    _finish(work)
     times = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        work()
+        _finish(work)
         times.append(time.perf_counter() - started)
     return median(times)
+
+
+def _finish(work: Callable[[], object]) -> None:
+    work()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()

@@ -16,7 +16,7 @@ def reproduce(
         str, typer.Option(help="recorded (what is stored), or what to train first: smoke, quick or paper.")
     ] = "recorded",
     dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
-    preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    preset: Annotated[str | None, typer.Option(help="paper or released; default: paper.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
     out: Annotated[
         Path | None,
@@ -33,15 +33,16 @@ def reproduce(
 
     What is up to date is left alone. Example: lasem reproduce figure4 --profile quick --dataset cifar100
     """
-    from lasem_core.cli.sweep import parse_seeds
+    from lasem_core.cli.sweep import parse_seeds, refuse_ignored
     from lasem_core.views.parameters import Options
     from lasem_core.views.reproduce import reproduce as run
 
     options = Options.check(
-        profile=profile, dataset=dataset or "", preset=preset, seeds=parse_seeds(seeds) or (),
+        profile=profile, dataset=dataset or "", preset=preset or "paper", seeds=parse_seeds(seeds) or (),
         out=str(out.resolve() if out else ""), data=str(data.resolve()) if data else "",
         store=str((store or out / "runs").resolve() if store or out else "outputs/runs"), train_missing=train,
     )  # fmt: skip
+    refuse_ignored(artefacts or [], {"preset": preset})
     made = run(artefacts or ["all"], options, jobs, typer.echo)
     shown = f"{out or options.out}/notebooks; {out or options.out}/report.html"
     lacking = f"; {len(made.failed_runs)} of the runs they show failed" if made.failed_runs else ""

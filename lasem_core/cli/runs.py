@@ -123,7 +123,7 @@ def plain_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(frame: pd.DataFrame) -> pd.DataFrame:
-    from lasem_core.runs.progress import spell
+    from lasem_core.common.duration import spell
 
     table = frame[list(COLUMNS)].copy()
     table["config"] = table["config"].fillna("")

@@ -24,7 +24,7 @@ DECIDED = (*ADDRESS, "method", "base", "config")  # by flags or by the artefact
 def sweep(
     artefacts: Annotated[list[str], typer.Argument(help="figure1, table3, ... or all.")],
     profile: Annotated[str | None, typer.Option(help="smoke, quick or paper; default: smoke.")] = None,
-    preset: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    preset: Annotated[str | None, typer.Option(help="paper or released; default: paper.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds such as 0-4 or 0,2; default: the profile's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Use this data set in place of the paper's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for every run.")] = None,
@@ -38,9 +38,10 @@ def sweep(
     """Compute the runs that ARTEFACTS need and the store does not hold; shared runs are computed once."""
     from lasem_core.runs.sweep import check_engine, plan, run_sweep
 
-    check_engine(engine, scheduler)
-    specs = plan(artefacts, profile or "smoke", parse_seeds(seeds), dataset, preset, settings_of(settings, DECIDED))
-    _refuse_ignored(artefacts, {"profile": profile, "seeds": seeds, "dataset": dataset})
+    check_engine(engine, scheduler, jobs)
+    options = parse_seeds(seeds), dataset, preset or "paper", settings_of(settings, DECIDED)
+    specs = plan(artefacts, profile or "smoke", *options)
+    refuse_ignored(artefacts, {"profile": profile, "seeds": seeds, "dataset": dataset, "preset": preset})
     if dry_run:
         _announce(specs, store_of(store), data, jobs)
         return
@@ -50,15 +51,17 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _refuse_ignored(artefacts: Sequence[str], given: Mapping[str, str | None]) -> None:
+def refuse_ignored(artefacts: Sequence[str], given: Mapping[str, str | None]) -> None:
     """LasemError for an option that an artefact, named by itself, would ignore."""
-    from lasem_core.runs.plan import ARTEFACTS, EVIDENCE, takes_other_data
+    from lasem_core.runs.plan import ARTEFACTS, EVIDENCE, takes_other_data, takes_preset
 
     for name in artefacts:
-        pinned = bool(ARTEFACTS.get(name)) and not takes_other_data(name)
-        own = tuple(given) if name == EVIDENCE else ("dataset",) if pinned else ()
+        own = [*given] if name == EVIDENCE else []
+        if ARTEFACTS.get(name):
+            takes = {"dataset": takes_other_data(name), "preset": takes_preset(name)}
+            own = [option for option in takes if not takes[option]]
         for option in own:
-            if given[option] is not None:
+            if given.get(option) is not None:
                 raise LasemError(f"--{option} {given[option]}: {name} has its own {option}; leave the option out")
 
 
@@ -76,7 +79,7 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: int | None) -> None:
     from lasem_core.bench.estimate import seconds_of
-    from lasem_core.runs.progress import spell
+    from lasem_core.common.duration import spell
     from lasem_core.runs.sweep import split_stored
 
     stored, missing, impossible = split_stored(specs, store, data)
@@ -93,7 +96,7 @@ def _announce(specs: list[RunSpec], store: RunStore, data: Path | None, jobs: in
 def _total(n: int, stored: int, impossible: int, expected: list[float | None], jobs: int | None) -> str:
     import joblib
 
-    from lasem_core.runs.progress import spell
+    from lasem_core.common.duration import spell
 
     workers = jobs or joblib.cpu_count()
     known = [seconds for seconds in expected if seconds is not None]

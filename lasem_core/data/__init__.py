@@ -14,9 +14,9 @@ from lasem_core.data.npz import one_line_reading
 from lasem_core.data.stream import Split, Task, TaskStream
 from lasem_core.spec.run_spec import RunSpec
 
-__all__ = ["Split", "Task", "TaskStream", "fingerprint", "image_shape", "load_stream", "notes"]
+__all__ = ["Split", "Task", "TaskStream", "fingerprint", "load_stream", "notes"]
 
-# data set -> module with `load`, `fingerprint` and `image_shape`, each called with (spec, root)
+# data set -> module with `load` and `fingerprint`, each called with (spec, root)
 MODULES = {
     "planted": "planted",
     "digits": "digits",
@@ -53,11 +53,6 @@ def fingerprint(spec: RunSpec, root: Path | str | None = None) -> str:
     """A short hash of the data behind `spec`, part of its run id; fast, it reads no images."""
     with one_line_reading():
         return _module(spec).fingerprint(spec, Path(root) if root else None)
-
-
-def image_shape(spec: RunSpec, root: Path | str | None = None) -> tuple[int, int, int]:
-    """(C, H, W) of the stream's images, without loading them."""
-    return _module(spec).image_shape(spec, Path(root) if root else None)
 
 
 def notes(spec: RunSpec, root: Path | str | None = None) -> tuple[str, ...]:

@@ -70,8 +70,3 @@ def _float(images: np.ndarray) -> Tensor:
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`."""
     return npz.npz_fingerprint(npz.npz_path("cifar100", root))
-
-
-def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
-    """See `lasem_core.data.image_shape`."""
-    return 3, SIDE, SIDE

@@ -56,8 +56,3 @@ def _class_images(spec: RunSpec, digit: int, turned: bool) -> tuple[Tensor, Tens
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`."""
     return VERSION
-
-
-def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
-    """See `lasem_core.data.image_shape`."""
-    return 1, SIDE, SIDE

@@ -90,8 +90,3 @@ def existing_folder(root: Path | None) -> Path:
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`: file names, classes and the resized images; the first call makes them."""
     return npz.npz_fingerprint(_prepared(spec, root))
-
-
-def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
-    """See `lasem_core.data.image_shape`."""
-    return 3, image_tree.SIDE, image_tree.SIDE

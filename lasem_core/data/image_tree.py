@@ -59,8 +59,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
 
 
-def read_image(path: Path, side: int = SIDE) -> np.ndarray:
-    """An RGB image (side, side, 3) uint8, resized without keeping its aspect ratio (paper, Appendix A).
+def read_image(path: Path) -> np.ndarray:
+    """An RGB image (SIDE, SIDE, 3) uint8, resized without keeping its aspect ratio (paper, Appendix A).
 
     Pillow's bicubic filter widens with the reduction, so that it does not alias. Raises OSError, SyntaxError or
     ValueError for what is no image or not a whole one.
@@ -69,7 +69,7 @@ def read_image(path: Path, side: int = SIDE) -> np.ndarray:
         image.load()
         if image.mode == "P":
             image = image.convert("RGBA")  # a palette may carry transparency
-        return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
+        return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def prepare(listing: Listing, folder: Path, target: Path) -> Path:

@@ -211,8 +211,3 @@ def notes(spec: RunSpec, root: Path | None) -> tuple[str, ...]:
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`: file names, classes and the resized images; the first call makes them."""
     return npz.npz_fingerprint(prepared(root))
-
-
-def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
-    """See `lasem_core.data.image_shape`."""
-    return 3, image_tree.SIDE, image_tree.SIDE

@@ -126,8 +126,3 @@ def _figures(k: int, glyphs: Tensor, images: Tensor) -> Tensor:
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`."""
     return VERSION
-
-
-def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
-    """See `lasem_core.data.image_shape`."""
-    return 3, SIDE, SIDE

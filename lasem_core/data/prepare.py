@@ -132,6 +132,7 @@ def _official(
 def _cifar100(place: Path, download: bool) -> dict[str, np.ndarray]:
     from torchvision.datasets import CIFAR100
 
+    place = _above(place, CIFAR100.base_folder)
     train, test = (CIFAR100(place, train=part, download=download) for part in (True, False))
     return _content(train.data, train.targets, test.data, test.targets, train.classes)
 
@@ -139,9 +140,15 @@ def _cifar100(place: Path, download: bool) -> dict[str, np.ndarray]:
 def _stl10(place: Path, download: bool) -> dict[str, np.ndarray]:
     from torchvision.datasets import STL10
 
+    place = _above(place, STL10.base_folder)
     train, test = (STL10(place, split=part, download=download) for part in ("train", "test"))
     images = (part.data.transpose(0, 2, 3, 1) for part in (train, test))  # (N, 96, 96, 3)
     return _content(next(images), train.labels, next(images), test.labels, train.classes)
+
+
+def _above(place: Path, base_folder: str) -> Path:
+    """Where torchvision looks for its folder, if `place` is that folder itself."""
+    return place.parent if place.name == base_folder else place
 
 
 def _content(*arrays: object) -> dict[str, np.ndarray]:
@@ -161,6 +168,10 @@ def _prepare_office_home(place: Path, target: Path) -> tuple[str, ...]:
 
 
 def _prepare_tree(place: Path, target: Path) -> tuple[str, ...]:
+    packed = [*place.rglob("101_ObjectCategories.tar.gz")]
+    if len(packed) == 1:  # Caltech-101's official archive holds another one
+        with opened(packed[0]) as inside:
+            return _prepare_tree(inside, target)
     found = place
     for _ in range(2):  # archives wrap the class folders in one or two of their own
         inside = image_tree.folders(found)

@@ -122,8 +122,3 @@ def _pixels(spec: RunSpec, task: int, split: str) -> Pixels:
 def fingerprint(spec: RunSpec, root: Path | None) -> str:
     """See `lasem_core.data.fingerprint`; the nine-class file and the official one differ."""
     return npz.npz_fingerprint(npz.npz_path("stl10", root))
-
-
-def image_shape(spec: RunSpec, root: Path | None) -> tuple[int, int, int]:
-    """See `lasem_core.data.image_shape`."""
-    return 3, SIDE, SIDE

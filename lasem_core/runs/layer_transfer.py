@@ -15,6 +15,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -290,7 +291,7 @@ class LayerTransfer:
         return seeded(self.env.device, self.spec.seed, *key)
 
     def _known(self, task: int) -> int:
-        if task not in self.learner.chosen:
+        if not isinstance(task, Integral) or task not in self.learner.chosen:
             known = ", ".join(map(str, self.learner.chosen)) or "none yet, call fit"
             raise LasemError(f"unknown task {task!r}; tasks learned: {known}")
-        return task
+        return int(task)  # numpy's integers are no part of a saved search

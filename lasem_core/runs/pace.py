@@ -12,7 +12,7 @@ from lasem_core.spec.run_spec import RunSpec
 
 KIND = ["dataset", "method", "base", "model.network", "em.prune"]
 
-Pace = Mapping[tuple[str, ...], float]  # seconds of one epoch of one task, by kind of run
+Pace = Mapping[tuple[str, ...], float]  # seconds of an epoch, by kind of run
 
 
 def pace_of(store: RunStore) -> Pace:
@@ -20,8 +20,9 @@ def pace_of(store: RunStore) -> Pace:
     table = store.summaries()
     if table.empty:
         return {}
-    epochs = table["n_tasks"].astype(float) * table["epochs"].astype(float).clip(lower=1)
-    seconds = table["train_seconds"].astype(float) / epochs
+    orders = zip(table["stream.order"], table["n_tasks"], strict=True)
+    visits = [n_tasks if isinstance(order, str) else len(order) for order, n_tasks in orders]
+    seconds = table["train_seconds"].astype(float) / (visits * table["epochs"].astype(float).clip(lower=1))
     return seconds.groupby([table[name] for name in KIND]).median().dropna().to_dict()
 
 
@@ -34,4 +35,4 @@ def expected(specs: Iterable[RunSpec], pace: Pace) -> tuple[float, int]:
 
 def _seconds(spec: RunSpec, pace: Pace) -> float | None:
     per_epoch = pace.get((spec.dataset, spec.method, spec.base, spec.model.network, spec.em.prune))
-    return per_epoch and per_epoch * spec.stream.n_tasks * spec.schedule.epochs
+    return per_epoch and per_epoch * spec.stream.n_visits * spec.schedule.epochs

@@ -35,6 +35,7 @@ def plan(
     """
     dataset = dataset or ("planted" if profile == "smoke" else None)
     common = {"profile": profile, "preset": preset}
+    build_spec(common | ({"dataset": dataset} if dataset else {}))  # a wrong name is one even where nothing is to run
     families = [family for name in _names(artefacts) for family in _families(name)]
     families = [family for family in families if profile in family.only_at or not family.only_at]
     specs = (spec for family in families for spec in _expand(family, common, seeds, dataset, dict(settings or {})))
@@ -44,6 +45,12 @@ def plan(
 def takes_other_data(artefact: str) -> bool:
     """Whether another data set may take the place of the ones that `artefact` names."""
     return any(not (family.pinned or family.profile) for family in _families(artefact))
+
+
+def takes_preset(artefact: str) -> bool:
+    """Whether some run of `artefact` follows the preset that is asked for."""
+    families = _families(artefact)
+    return not families or any("preset" not in settings for family in families for settings in family.settings)
 
 
 def _names(artefacts: Iterable[str]) -> list[str]:

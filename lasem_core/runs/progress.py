@@ -34,7 +34,7 @@ class Bar(Progress):
         from tqdm.auto import tqdm
 
         super().__init__(spec)
-        self.bar = tqdm(total=n_visits(spec) * spec.schedule.epochs, unit="epoch", smoothing=0.05)
+        self.bar = tqdm(total=spec.stream.n_visits * spec.schedule.epochs, unit="epoch", smoothing=0.05)
 
     def epoch(self, visit: int, row: dict[str, Any], report: EpochReport) -> None:
         self.bar.n = visit * self.spec.schedule.epochs + row["epoch"]
@@ -45,16 +45,11 @@ class Bar(Progress):
         self.bar.close()
 
 
-def n_visits(spec: RunSpec) -> int:
-    """How many times a task is trained."""
-    return len(spec.stream.order) if isinstance(spec.stream.order, tuple) else spec.stream.n_tasks
-
-
 def describe(spec: RunSpec, visit: int, row: dict[str, Any]) -> str:
     """One line about one epoch."""
     config = f", configuration {row['config']}" if row.get("config") else ""
     return (
-        f"task {visit + 1}/{n_visits(spec)}, epoch {row['epoch']}/{spec.schedule.epochs}, "
+        f"task {visit + 1}/{spec.stream.n_visits}, epoch {row['epoch']}/{spec.schedule.epochs}, "
         f"validation {100 * row['valid_accuracy']:.1f} %{config}"
     )
 
@@ -69,12 +64,3 @@ def choose(spec: RunSpec) -> Progress:
 def is_silent() -> bool:
     """Whether the environment asks for no progress at all (LASEM_PROGRESS=none)."""
     return os.environ.get("LASEM_PROGRESS") == "none"
-
-
-def spell(seconds: float | None) -> str:
-    """`40 s`, `12 min`, `3.5 h` or `unknown`."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

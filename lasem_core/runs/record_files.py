@@ -162,6 +162,10 @@ def read_document(folder: Path) -> dict[str, Any]:
     if document["run_id"] != folder.name:
         raise Damaged(f"it belongs to run {document['run_id']}")
     _leave_out_retired(document["spec"])
+    try:
+        is_stale(document)
+    except (KeyError, TypeError) as error:
+        raise Damaged(f"record.json: its specification has no usable {error}") from None
     return document
 
 
@@ -237,7 +241,7 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def add_model(model: Path, folder: Path) -> None:
-    """A record cloned without its model gets it back from a repetition, if it is the same to the bit."""
+    """Give a record without a model that of the same run trained by another writer, if it is the same to the bit."""
     if model.exists() and _sha256(model.read_bytes()) == read_document(folder)["sha256"].get(model.name):
         model.replace(folder / model.name)
 

@@ -47,7 +47,8 @@ def train(
 
     Raises LasemError for what the user can correct (no data, no such device, an unwritable store).
     """
-    device, run_id = resolve_device(spec), run_id_of(spec, data)
+    device, fingerprint = resolve_device(spec), datasets.fingerprint(spec, data)
+    run_id = _run_id(spec, fingerprint)
     if store is not None and (record := store.get(run_id)) is not None and not record.stale:
         return record
     restart_peak()
@@ -63,7 +64,7 @@ def train(
             raise
         finally:
             watcher.close()
-    record = _record(spec, run_id, data, stream, learner, life, watch.seen())
+    record = _record(spec, run_id, fingerprint, stream, learner, life, watch.seen())
     if store is None:
         return record
     record = store.put(record, _model_state(stream, learner))
@@ -79,8 +80,11 @@ def _map(spec: RunSpec, jobs: int) -> Map:
 
 def run_id_of(spec: RunSpec, data: str | Path | None = None) -> str:
     """The id of `spec` on these data, on this kind of device, by this generation of the code."""
-    made_by = generation(spec.model_dump())
-    return spec.run_id(datasets.fingerprint(spec, data), resolve_device(spec).type, made_by)
+    return _run_id(spec, datasets.fingerprint(spec, data))
+
+
+def _run_id(spec: RunSpec, fingerprint: str) -> str:
+    return spec.run_id(fingerprint, resolve_device(spec).type, generation(spec.model_dump()))
 
 
 def load_learner(record: RunRecord) -> Learner:
@@ -123,13 +127,13 @@ def resolve_device(spec: RunSpec) -> torch.device:
 
 
 def _record(
-    spec: RunSpec, run_id: str, data: str | Path | None, stream: TaskStream, learner: Learner, life: Any,
+    spec: RunSpec, run_id: str, fingerprint: str, stream: TaskStream, learner: Learner, life: Any,
     machine: dict[str, Any],
 ) -> RunRecord:  # fmt: skip
     return RunRecord(
         run_id=run_id,
         spec=spec,
-        fingerprint=datasets.fingerprint(spec, data),
+        fingerprint=fingerprint,
         summary=results.summary(spec, stream, learner, life),
         measured=results.measured(life, machine),
         history=results.history_table(life),

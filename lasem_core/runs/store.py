@@ -161,14 +161,14 @@ class RunStore:
 
     def _move_in(self, temporary: Path, run_id: str) -> RunRecord:
         folder = self.root / run_id
-        while True:
+        for attempts_left in reversed(range(10)):
             try:
                 temporary.rename(folder)
                 sync_folder(self.root)
                 return read_record(folder)
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not attempts_left:
+                    raise  # at last: what is there is damaged and cannot be set aside
             if (theirs := self.get(run_id)) is not None:  # a damaged one is set aside, then ours moves in
                 add_model(temporary / "model.pt", folder)
                 return theirs
@@ -186,7 +186,10 @@ class RunStore:
         log.warning("run %s is damaged (%s): moved to %s, it will be computed again", folder.name, problem, target)
 
     def _tidy(self) -> None:
-        """Remove what writers that were killed left behind."""
+        """Remove what writers that were killed left behind, and checkpoints of runs that are stored."""
+        for left in (self.root / ".checkpoints").glob("[!.]*.pt"):
+            if (self.root / left.stem / "record.json").exists():
+                left.unlink(missing_ok=True)
         for left in [*(self.root / ".tmp").glob("*"), *(self.root / ".checkpoints").glob(".*")]:
             with suppress(FileNotFoundError):  # its writer has just finished
                 if time.time() - left.stat().st_mtime > _DAY:

@@ -164,12 +164,14 @@ def _killed() -> tuple[type[Exception], ...]:
     return (BrokenProcessPool, *([distributed.KilledWorker] if distributed else []))
 
 
-def check_engine(name: str, scheduler: str | None) -> None:
-    """Raise LasemError for an engine that there is not, and for a scheduler that nobody would ask."""
+def check_engine(name: str, scheduler: str | None, jobs: int | None = None) -> None:
+    """Raise LasemError for an unknown engine, a scheduler that nobody would ask, and jobs that it would ignore."""
     if name not in ENGINES:
         raise LasemError(f"unknown engine '{name}'; choose from: {', '.join(ENGINES)}")
     if scheduler and name != "dask":
         raise LasemError(f"the scheduler {scheduler} needs --engine dask")
+    if scheduler and jobs:
+        raise LasemError(f"--jobs {jobs}: the workers of {scheduler} decide how many runs go at a time; leave it out")
 
 
 @contextlib.contextmanager

@@ -45,6 +45,8 @@ def _network(spec: RunSpec) -> None:
 
 
 def _config(spec: RunSpec) -> None:
+    if spec.config is None and spec.method in CONFIGURED_METHODS:
+        raise ValueError(f"method '{spec.method}' needs a config, such as all, top2 or 0011")
     if spec.config is not None and spec.method not in CONFIGURED_METHODS:
         raise ValueError(
             f"config '{spec.config}' does not fit method '{spec.method}'; leave it out, {spec.method} "

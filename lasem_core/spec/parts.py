@@ -55,6 +55,11 @@ def _split_commas(value: object) -> object:
     return value
 
 
+def _or_none(value: object) -> object:
+    """Let `--set model.kb_channels=None` take back what a preset gives."""
+    return None if value == str(None) else _split_commas(value)
+
+
 def _task_order(value: object) -> object:
     if isinstance(value, str) and value not in ("fixed", "shuffled") and not re.fullmatch(r"\d+(,\d+)*", value):
         raise ValueError(f"stream.order '{value}': use fixed, shuffled or task numbers such as 0,1,0")
@@ -62,6 +67,7 @@ def _task_order(value: object) -> object:
 
 
 Ints = Annotated[tuple[Positive, ...], BeforeValidator(_split_commas)]
+OptionalInts = Annotated[tuple[Positive, ...] | None, BeforeValidator(_or_none)]
 TaskOrder = Annotated[
     Literal["fixed", "shuffled"] | tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_task_order)
 ]
@@ -96,6 +102,11 @@ class StreamSpec(Part):
     domain_groups: Literal["disjoint", "shared"] = "disjoint"  # Office-Home, released code, item 53
     relatedness: Literal["low", "high", "both", "none"] = "low"  # planted tasks only
 
+    @property
+    def n_visits(self) -> int:
+        """How many times a task is trained."""
+        return len(self.order) if isinstance(self.order, tuple) else self.n_tasks
+
 
 class ModelSpec(Part):
     """The task network (Figure 6; released code, items 31 to 34)."""
@@ -106,8 +117,8 @@ class ModelSpec(Part):
     pools: Ints = (1, 2, 1, 2)  # 1 = no pooling after this layer
     head: Ints = (64,)  # hidden widths of the fully connected layers
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # on the flattened features only
-    kb_channels: Ints | None = None  # DF-CNN shared tensor; None: round((c_in + c_out) / 3)
-    deconv_channels: Ints | None = None  # DF-CNN deconvolution; None: round(2 (c_in + c_out) / 3)
+    kb_channels: OptionalInts = None  # DF-CNN shared tensor; None: round((c_in + c_out) / 3)
+    deconv_channels: OptionalInts = None  # DF-CNN deconvolution; None: round(2 (c_in + c_out) / 3)
     tf_orthogonality: Rate = 0.1  # released code, item 36
     weight_init: Literal["truncated-normal", "glorot"] = "truncated-normal"  # released code, item 27
     weight_std: Annotated[float, Field(gt=0)] = 0.05

@@ -78,7 +78,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     },
 }
 
-_RELEASED: dict[str, Any] = {
+RELEASED: dict[str, Any] = {
     "em": {"likelihood": "mean", "prior": "running-mean", "shared_init": "until-transferred"},
     "darts": {"alpha_data": "train", "alpha_optimizer": "rmsprop", "weight_optimizer": "rmsprop"},
     "apd": {"variant": "released"},
@@ -182,7 +182,7 @@ def resolve(dataset: str, method: str, base: str, preset: str, profile: str, net
     scale = PROFILES.get(profile, {"*": {}})
     layers = [DATASETS.get(dataset, {}), _METHOD_DEFAULTS.get(method, {})]
     if preset == "released":
-        layers += [_RELEASED, _RELEASED_BY_METHOD.get(method, {}), _RELEASED_BY_DATASET.get(dataset, {})]
+        layers += [RELEASED, _RELEASED_BY_METHOD.get(method, {}), _RELEASED_BY_DATASET.get(dataset, {})]
         if dataset in ("caltech101", "office-home-incremental"):
             layers.append(_RELEASED_BY_DATASET["office-home"])
         if (dataset, base) == ("stl10", "tf"):

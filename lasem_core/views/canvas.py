@@ -40,6 +40,12 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return (mean - half, mean + half) if half == half else (mean, mean)
 
 
+def share_interval(values: Sequence[float]) -> tuple[float, float]:
+    """`interval` of shares: none is below 0 or above 1."""
+    low, high = interval(values)
+    return max(low, 0.0), min(high, 1.0)
+
+
 def panel_grid(
     columns: Sequence[Hashable],
     rows: Sequence[Hashable],

@@ -69,12 +69,13 @@ def transfer_configuration(config: str, dataset: str = "cifar100") -> Figure:
             _flow(axes, 3 * task, [bit and base == "hps" for bit in bits])
             _box(axes, 3 * task, len(bits) + 1, colour, f"head {task + 1}")
             axes.text(3 * task, len(bits) + 1.75, f"task {task + 1}", ha="center", color=colour)
-        axes.text(1.5, 0.25, "image, layer 1 below", ha="center", color="0.4", fontsize=8)
+        axes.text(1.5, 0.25, "input image (layer 1 at the bottom)", ha="center", color="0.4", fontsize=8)
         axes.set(xlim=(-1.2, 4.2), ylim=(0, len(bits) + 2.1), title=BASE_NAMES[base])
         axes.set_axis_off()
         return True
 
-    return canvas.panel_grid(["hps", "tf", "df-cnn"], [""], draw, (3.4, 4.0))
+    figure = canvas.panel_grid(["hps", "tf", "df-cnn"], [""], draw, (3.4, 4.0))
+    return canvas.caption(figure, f"configuration {config}, layer 1 first; numbers: parameters")
 
 
 def _draw_layer(axes: Axes, layer: int, transferred: bool, sizes: tuple) -> None:
@@ -117,7 +118,8 @@ def task_networks(datasets: Sequence[str] = ("cifar100", "office-home", "stl10")
         axes.set_axis_off()
         return True
 
-    return canvas.panel_grid([""], list(datasets), lambda a, _, row: draw(a, row, ""), (4.4, 3.0))
+    figure = canvas.panel_grid([""], list(datasets), lambda a, _, row: draw(a, row, ""), (4.4, 3.0))
+    return canvas.caption(figure, "height: image side, width: channels, both on a logarithmic scale")
 
 
 def _block(axes: Axes, place: float, side: int, channels: int, text: str) -> float:

@@ -14,21 +14,22 @@ from typing import Any
 
 import pandas as pd
 
+from lasem_core.common.duration import spell
 from lasem_core.runs import results
 from lasem_core.runs.find import without
 from lasem_core.runs.machine import is_quiet
 from lasem_core.runs.pace import Pace, expected
-from lasem_core.runs.progress import spell
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.configs import static_set
 from lasem_core.spec.run_spec import RunSpec
-from lasem_core.views.words import DATASET_NAMES
+from lasem_core.views.words import AS_RELEASED, DATASET_NAMES
 
 METRICS = ("peak_at_best_valid", "peak_test", "final_accuracy", "forgetting_ratio")
 SECONDS = ("train_seconds", "eval_seconds")
 TIMED = "timed_seconds"  # what the paper's timer counts (released code, item 48)
 MEMORY = ("shared_bytes", "task_bytes_max", "stored_bytes")
-KEYS = ("run_id", "dataset", "method", "base", "profile", "seed", "tasks", "epochs")  # of a run, in every long table
+# of a run, in every long table
+KEYS = ("run_id", "dataset", "title", "method", "base", "profile", "stale", "seed", "tasks", "epochs")
 SWITCHES = ("likelihood", "prior", "rollback", "m_steps", "groups", "fixed_mass")
 
 
@@ -90,7 +91,16 @@ class Evidence:
     def caption(self) -> str:
         """The schedule, how many trials a point stands for, whether that says anything about the paper, and data that
         are not the official ones."""
-        return self.caption_of(self.runs.groupby(["dataset", "base", "label"])["seed"].nunique())
+        return self.caption_of(self._trials)
+
+    @property
+    def plain_caption(self) -> str:
+        """`caption` of a picture that draws no intervals."""
+        return self.caption_of(self._trials, "")
+
+    @property
+    def _trials(self) -> pd.Series:
+        return self.runs.groupby(["dataset", "base", "label"])["seed"].nunique()
 
     def caption_of(self, trials: Iterable[int], interval: str = ", 95 % t-interval") -> str:
         """The caption of a picture whose points stand for so many `trials` each; 0: there is no such point."""
@@ -113,7 +123,8 @@ class Evidence:
         """What a panel without records says: what would run there, and for how long."""
         here = [spec for spec in self.missing if spec.dataset == dataset and base in ("", spec.base)]
         if not here:
-            return "not run"
+            asked = any(spec.dataset == dataset and base in ("", spec.base) for spec in self.specs)
+            return "not run" if asked else "not in the paper"
         return f"not run: {len(here)} run{'s'[: len(here) - 1]} at profile {here[0].profile},\n{self.duration(here)}"
 
     def duration(self, specs: Sequence[RunSpec]) -> str:
@@ -134,6 +145,7 @@ def place(record: RunRecord) -> dict[str, Any]:
     spec = record.spec
     names = ("dataset", "method", "base", "preset", "profile", "seed")
     own = {"run_id": record.run_id, "config": spec.config or "", "label": label(spec)}
+    own |= {"title": record.summary.get("data_title", spec.dataset), "stale": record.stale}
     scale = {"tasks": spec.stream.n_tasks, "epochs": spec.schedule.epochs}
     return own | {name: getattr(spec, name) for name in names} | scale
 
@@ -141,14 +153,13 @@ def place(record: RunRecord) -> dict[str, Any]:
 def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per record: what it is, its results, its costs; no seconds of a machine that did other work, too."""
     rows = [_run_row(record) for record in records]
-    names = ["run_id", "dataset", "title", "method", "base", "config", "label", "seed", "profile"]
+    names = ["run_id", "dataset", "title", "method", "base", "config", "label", "seed", "profile", "stale"]
     costs = (*SECONDS, TIMED, "test_every", "every_epoch", "peak_rss_mb", *MEMORY)
     return pd.DataFrame(rows, columns=[*names, *SWITCHES, *METRICS, *costs, "tasks", "epochs"])
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:
-    row = place(record) | {"title": record.summary.get("data_title", record.spec.dataset)}
-    row |= {name: getattr(record.spec.em, name) for name in SWITCHES}
+    row = place(record) | {name: getattr(record.spec.em, name) for name in SWITCHES}
     row |= {name: _number(record.summary.get(name)) for name in (*METRICS, *MEMORY)}
     row |= {name: _number(record.measured.get(name)) if is_quiet(record.measured) else math.nan for name in SECONDS}
     every = record.spec.schedule.evaluation == "every-epoch"  # evaluation is then as often as in the paper
@@ -162,22 +173,23 @@ def _number(value: Any) -> float:
 
 
 def label(spec: RunSpec) -> str:
-    """The configuration's name in Figure 1, or the method's name."""
+    """The configuration's name in Figure 1, or the method's name: of DARTS with how it is trained."""
     if spec.config is None:
-        return spec.method
+        trained_as_released = spec.method == "darts" and spec.darts.weight_optimizer == "rmsprop"
+        return spec.method + AS_RELEASED * trained_as_released
     names = {str(config): name for name, config in static_set(spec.model.depth).items()}
     return names.get(spec.config, spec.config).replace("top", "top ").replace("bottom", "bottom ")
 
 
 def choice_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row per record and task: `config`, the configuration that the task ended in."""
+    """One row per record and task: `config`, the configuration that the task ended in; `groups` of layers, if any."""
     rows = [
-        place(record) | {"task": task, "config": config}
+        place(record) | {"groups": record.spec.em.groups or "", "task": task, "config": config}
         for record in records
         for task, config in enumerate(record.configs, start=1)
         if config
     ]
-    return pd.DataFrame(rows, columns=[*KEYS, "task", "config"])
+    return pd.DataFrame(rows, columns=[*KEYS, "groups", "task", "config"])
 
 
 def alike(choices: pd.DataFrame, *keys: str) -> list[float]:

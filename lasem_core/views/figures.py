@@ -13,12 +13,24 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lasem_core.views import canvas, verdicts
-from lasem_core.views.canvas import ALL, BEST, COLOURS, LASEM, RANGE, SPECIFIC, TRANSFERRED, interval, percent
+from lasem_core.views.canvas import (
+    ALL,
+    BEST,
+    COLOURS,
+    LASEM,
+    RANGE,
+    SPECIFIC,
+    TRANSFERRED,
+    interval,
+    percent,
+    share_interval,
+)
 from lasem_core.views.evidence import Evidence, label, layer_frequency
-from lasem_core.views.words import BASE_NAMES, run_name, title
+from lasem_core.views.words import BASE_NAMES, run_name
 
 ACCURACY = "peak per-task accuracy"
 PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
+BESIDE = 0.15  # LASEM to the right of transfer at all layers, so that neither hides the other
 FORGETTING = "forgetting ratio (1 = no loss)"
 
 
@@ -57,17 +69,19 @@ def lasem_against_static(evidence: Evidence) -> Figure:
         axes.use_sticky_edges = False
         for place, base in enumerate(bases):
             _range_box(axes, place, here[here["base"] == base], metric)
-            for method, colour in (("static", ALL), ("lasem", LASEM)) if metric != "forgetting_ratio" else ():
-                axes.plot(place, _published(dataset, base, method), mec=colour, **PAPER)
+            shown = (("static", ALL, -BESIDE), ("lasem", LASEM, BESIDE)) if metric != "forgetting_ratio" else ()
+            for method, colour, shift in shown:
+                axes.plot(place + shift, _published(dataset, base, method), mec=colour, **PAPER)
         axes.set_xticks(range(len(bases)), [BASE_NAMES[base] for base in bases])
         axes.set_xlim(-0.6, len(bases) - 0.4)
         percent(axes, ACCURACY) if metric != "forgetting_ratio" else axes.set_ylabel(FORGETTING)
-        axes.set_title(title(dataset))
         axes.autoscale_view(scalex=False)
         return True
 
     figure = _grid(evidence, list(metrics), draw, (3.6, 3.2))
-    _legend(figure, {"static: range": RANGE, "static: all layers": ALL, "LASEM": LASEM}, evidence.panels)
+    there = evidence.runs[evidence.runs["method"] == "static"].groupby(["dataset", "base"])["label"].nunique()
+    entries = {"static: range": RANGE} if (there > 1).any() else {}
+    _legend(figure, entries | {"static: all layers": ALL, "LASEM": LASEM}, evidence.panels)
     return figure
 
 
@@ -91,11 +105,11 @@ def _range_box(axes: Axes, place: int, runs: pd.DataFrame, metric: str) -> None:
     static = runs[runs["method"] == "static"].groupby("label")[metric].mean().dropna()
     if len(static) > 1:
         axes.bar(place, static.max() - static.min(), 0.6, static.min(), color=RANGE, edgecolor="0.3")
-    for values, colour, width in ((_values(runs, "all", metric), ALL, 0.6), (_values(runs, "lasem", metric), LASEM, 0)):
+    for name, colour, shift in (("all", ALL, -BESIDE), ("lasem", LASEM, BESIDE)):
+        values = _values(runs, name, metric)
         if len(values):
             mean, ends = _mean_and_ends(values)
-            axes.errorbar(place, mean, ends, color=colour, marker="" if width else "o", capsize=3, zorder=3)
-            axes.hlines(mean, place - width / 2, place + width / 2, color=colour, lw=2)
+            axes.errorbar(place + shift, mean, ends, color=colour, marker="o", capsize=3, zorder=3)
 
 
 def layer_frequencies(evidence: Evidence) -> Figure:
@@ -107,7 +121,7 @@ def layer_frequencies(evidence: Evidence) -> Figure:
         if here.empty:
             return False
         sns.barplot(here, x="layer", y="transferred", hue="base", hue_order=_bases(evidence), palette=COLOURS,
-                    dodge=True, errorbar=interval, capsize=0.1, err_kws={"linewidth": 1}, ax=axes)  # fmt: skip
+                    dodge=True, errorbar=share_interval, capsize=0.1, err_kws={"linewidth": 1}, ax=axes)  # fmt: skip
         axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)
         percent(axes, "transferred")
@@ -189,26 +203,44 @@ def chosen_configurations(evidence: Evidence, top: int = 8) -> Figure:
         percent(axes, "chosen")
         return True
 
-    return _grid(evidence, _bases(evidence), draw, (3.6, 2.6))
+    return _grid(evidence, _bases(evidence), draw, (3.6, 2.6), evidence.plain_caption)
 
 
 def layer_shares(evidence: Evidence) -> Figure:
     """Figure 8, bottom: per layer, how often LASEM transfers it and how often it stays task-specific."""
-    shares = layer_frequency(evidence.choices[evidence.choices["method"] == "lasem"])
+    choices = evidence.choices[evidence.choices["method"] == "lasem"]
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
-        mean = _at(shares, dataset, base).groupby("layer")["transferred"].mean()
-        if mean.empty:
-            return False
-        axes.bar(mean.index, mean, color=TRANSFERRED)
-        axes.bar(mean.index, 1 - mean, bottom=mean, color=SPECIFIC, hatch="//", edgecolor="white")
-        axes.set(xticks=mean.index, xlabel="layer", ylim=(0, 1))
-        percent(axes, "share of choices")
-        return True
+        return _draw_shares(axes, _at(choices, dataset, base))
 
-    figure = _grid(evidence, _bases(evidence), draw, (3.2, 2.5))
+    figure = _grid(evidence, _bases(evidence), draw, (3.2, 2.5), evidence.plain_caption)
     _legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
     return figure
+
+
+def searches(evidence: Evidence) -> Figure:
+    """Appendix E: the same for the search over groups of layers and for the one layer by layer."""
+    choices = evidence.choices[evidence.choices["method"] == "lasem"]
+    names = {True: "groups of layers", False: "layer by layer"}
+
+    def draw(axes: Axes, grouped: bool, _: str) -> bool:
+        axes.set_title(names[grouped])
+        return _draw_shares(axes, choices[(choices["groups"] != "") == grouped])
+
+    figure = canvas.caption(canvas.panel_grid(list(names), [""], draw, (3.2, 2.5)), evidence.plain_caption)
+    _legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
+    return figure
+
+
+def _draw_shares(axes: Axes, choices: pd.DataFrame) -> bool:
+    mean = layer_frequency(choices).groupby("layer")["transferred"].mean()
+    if mean.empty:
+        return False
+    axes.bar(mean.index, mean, color=TRANSFERRED)
+    axes.bar(mean.index, 1 - mean, bottom=mean, color=SPECIFIC, hatch="//", edgecolor="white")
+    axes.set(xticks=mean.index, xlabel="layer", ylim=(0, 1))
+    percent(axes, "share of choices")
+    return True
 
 
 def memory(evidence: Evidence) -> Figure:
@@ -226,7 +258,7 @@ def memory(evidence: Evidence) -> Figure:
         axes.set_xlabel("kept after the last task (MB)")
         return True
 
-    figure = _grid(evidence, [""], draw, (6.0, 4.2))
+    figure = _grid(evidence, [""], draw, (6.0, 4.2), evidence.plain_caption)
     _legend(figure, {"shared": TRANSFERRED, "task-specific": SPECIFIC})
     return figure
 
@@ -247,10 +279,17 @@ def beside_paper(table: pd.DataFrame) -> Figure:
     height = 1.4 + 0.32 * table.groupby("unit").size().max()
     figure = canvas.panel_grid(list(dict.fromkeys(table["unit"])), [""], draw, (5.2, height))
     _legend(figure, {"ours": LASEM} if table["n"].any() else {"ours: not run": LASEM}, [("cifar100", "hps")])
-    profiles = ", ".join(sorted(set(table["profile"]) - {""}))
-    return canvas.caption(
-        figure, f"95 % intervals; ours: {f'profile {profiles}' if profiles else 'no run that counts'}"
-    )
+    return canvas.caption(figure, f"paper: 95 % intervals; ours: {_counted(table[table['n'] > 0])}")
+
+
+def _counted(table: pd.DataFrame) -> str:
+    """What our numbers in a comparison stand for."""
+    if table.empty:
+        return "no run that counts"
+    profiles, scales = (", ".join(sorted(set(table[name]))) for name in ("profile", "scale"))
+    most = int(table["n"].max())
+    trials = f"up to {most} trials, 95 % t-intervals" if most > 1 else "one trial, no interval"
+    return f"profile {profiles} ({scales} tasks × epochs), {trials}"
 
 
 def _published(dataset: str, base: str, method: str) -> float:
@@ -258,14 +297,17 @@ def _published(dataset: str, base: str, method: str) -> float:
     return verdicts.published(dataset, base, method)[0] / 100
 
 
-def _grid(evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float]) -> Figure:
-    """One panel per data set and row, with what the runs are above them."""
+def _grid(
+    evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float], words_above: str = ""
+) -> Figure:
+    """One panel per data set and row, with what the runs are above them: `words_above`, or the usual caption."""
     bases = set(_bases(evidence))  # rows may be measures, too
 
     def words(dataset: str, row: str) -> str:
         return evidence.not_run(dataset, row if row in bases else "")
 
-    return canvas.caption(canvas.panel_grid(evidence.datasets, rows, draw, size, words), evidence.caption)
+    grid = canvas.panel_grid(evidence.datasets, rows, draw, size, words)
+    return canvas.caption(grid, words_above or evidence.caption)
 
 
 def _at(table: pd.DataFrame, dataset: str, base: str) -> pd.DataFrame:
@@ -291,5 +333,5 @@ def _legend(figure: Figure, entries: dict[str, str], places: Sequence[tuple[str,
     with canvas.style():
         handles = [Patch(color=colour, label=name) for name, colour in entries.items()]
         if any(np.isfinite(_published(dataset, base, "static")) for dataset, base in places):
-            handles.append(Line2D([], [], label="paper", mec=BEST, **PAPER))
+            handles.append(Line2D([], [], label="paper, full schedule", mec=BEST, **PAPER))
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

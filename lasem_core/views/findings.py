@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
+from lasem_core.common.duration import spell
 from lasem_core.common.statistics import MIN_TRIALS, UNDECIDED
-from lasem_core.runs.progress import spell
 from lasem_core.views import choice, claims, methods, networks, pairs, planted, tables, visits
 from lasem_core.views.claims import RATIO, SHARE, TIME
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.replay import last_switch, recorded_posterior, wins
-from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED
+from lasem_core.views.verdicts import NOT_REPRODUCED, ON_A_STAND_IN, REPRODUCED
 from lasem_core.views.words import BASE_NAMES, DATASET_NAMES, joined, run_name, spread
 
 UNAVAILABLE = "office-home"  # its images may not be handed on
@@ -53,12 +53,11 @@ def _sentence(words: str) -> str:
 
 
 def missing(evidence: Evidence) -> str:
-    """`75 of 81 runs are missing, about 20 h at the pace of the recorded ones.`"""
+    """`75 of 81 runs are missing (estimated time: about 20 h).`"""
     n = len(evidence.missing)
     if not n:
         return f"All {len(evidence.specs)} runs are recorded."
-    pace = evidence.duration(evidence.missing)
-    return f"{n} of {len(evidence.specs)} runs are missing ({pace} at the pace of the recorded ones)."
+    return f"{n} of {len(evidence.specs)} runs are missing (estimated time: {evidence.duration(evidence.missing)})."
 
 
 def found(row: pd.Series) -> str:
@@ -85,7 +84,7 @@ def paragraph(evidence: Evidence) -> str:
     tried = judged[judged["n"] > 0]
     parts = [_statement(group) for _, group in tried.groupby("statement", sort=False)]
     idle = [word for word in dict.fromkeys(judged["statement"]) if word not in set(tried["statement"])]
-    parts += [f"*The paper {'also ' * bool(parts)}says, and no run here tells:* {'; '.join(idle)}."] if idle else []
+    parts += [f"*The paper {'also ' * bool(parts)}says (not tested here):* {'; '.join(idle)}."] if idle else []
     sure = f"*How sure?* {_certainty(evidence, judged)}", f"*What would change it?* {_next(evidence)}"
     return " ".join([*(parts or [sentence(evidence)]), *sure])
 
@@ -94,31 +93,34 @@ def _statement(tried: pd.DataFrame) -> str:
     """What the paper says, and how it fared in the comparisons that were made."""
     says = f"*The paper says:* {tried['statement'].iloc[0]}."
     agree = int((tried["margin"] > 0).sum())
-    counts = tried["verdict"].str.removesuffix(", on a stand-in").value_counts()
+    counts = tried["verdict"].str.removesuffix(ON_A_STAND_IN).value_counts()
     words = joined([f"{counts[word]} {word}" for word in (REPRODUCED, NOT_REPRODUCED, UNDECIDED) if word in counts])
     first = found(tried.iloc[0]).rpartition(":")[0]
-    rest = f"; {agree} of {len(tried)} comparisons point the paper's way" if len(tried) > 1 else ""
+    directed = len(tried) > 1 and not tried["same"].any()  # equality has no direction
+    rest = f"; {agree} of {len(tried)} comparisons point the paper's way" if directed else ""
     return f"{says} *Here:* {first}{rest}; {words}."
 
 
 def _certainty(evidence: Evidence, judged: pd.DataFrame) -> str:
     n = int(judged["n"].max()) if len(judged) else evidence.runs.groupby(["base", "label"])["seed"].nunique().max()
-    if not evidence.judged.records or n == 0:
+    if not evidence.judged.records:
         return "Not at all: no run that counts is recorded."
+    if n == 0:
+        return "Not at all: no comparison has both of its sides recorded."
     if n == 1:
         return "Not very: with one trial there is no interval, and another seed may give another order."
     few = "" if n >= MIN_TRIALS else f"; fewer than {MIN_TRIALS} decide nothing"
-    return f"As sure as up to {n:.0f} trials make: intervals are 95 % t-intervals over them{few}."
+    return f"At most {n:.0f} trials per comparison; intervals are t-intervals over trials{few}."
 
 
 def _next(evidence: Evidence) -> str:
     """The runs that are missing, and the images that are."""
     if not evidence.missing:
-        return 'More trials than were planned, or the full schedule: `profile = "paper"`.'
+        return 'More trials; for the paper\'s experiments also the full schedule (`profile = "paper"`).'
     here = [spec for spec in evidence.missing if spec.dataset != UNAVAILABLE]
     away = len(evidence.missing) - len(here)
     runs = [f"{len(here)} more runs ({evidence.duration(here)})"] if here else []
-    runs += [f"{away} {'runs ' if not here else ''}on Office-Home, whose images were not at hand"] if away else []
+    runs += [f"{away} {'runs ' if not here else ''}on Office-Home, whose images were not available"] if away else []
     return f"{joined(runs)}; `lasem sweep {evidence.artefact} --profile {evidence.missing[0].profile}` trains them."
 
 
@@ -142,20 +144,20 @@ def _of_quickstart(evidence: Evidence) -> str:
 
 
 def _of_planted(evidence: Evidence) -> str:
-    table = planted.regret_table(planted.trial_table(evidence.records))
-    ours = table[table["variant"] == "paper"].dropna(subset=["regret"])
-    words = [
-        f"{BASE_NAMES[base]} {spread(100 * rows['regret'].mean())} points".replace(" (n=1)", "")
-        for base, rows in ours.groupby("base", sort=False)
-    ]
-    n = f"n = {ours['n'].max()} trials of {ours['relatedness'].nunique()} kinds" if len(ours) else "no complete trial"
-    return f"Mean regret of LASEM against a search on validation data: {joined(words)} ({n})."
+    trials = choice.by_trial(evidence.records)
+    ours = trials[trials["variant"] == choice.PAPER].dropna(subset=["regret"])
+    words = [f"{BASE_NAMES[base]} {spread(100 * rows['regret'])}" for base, rows in ours.groupby("base", sort=False)]
+    if not words:
+        return "No trial has every static configuration of the four kinds of tasks: LASEM's regret is unknown."
+    return (
+        f"LASEM's regret against a search on validation data, in points, four kinds of tasks averaged: {joined(words)}."
+    )
 
 
 def _of_speed(evidence: Evidence) -> str:
     row = pairs.verdict_table(pairs.pairs_of(evidence.records)).iloc[0]
     return (
-        f"Pruned minus exact EM, peak accuracy at best validation: {row['difference (points)']} points "
+        f"Pruned minus exact EM, peak accuracy at best validation: {row['difference (points, 90 % interval)']} points "
         f"(n = {row['n']}): {row['verdict']}."
     )
 
@@ -167,7 +169,7 @@ def _of_dynamics(evidence: Evidence) -> str:
 
 
 def _of_memory(evidence: Evidence) -> str:
-    return f"LASEM's memory over the larger static configuration's: {tables.memory_ratios(evidence)}."
+    return f"LASEM's memory relative to transfer at all layers: {tables.memory_ratios(evidence)}."
 
 
 FINDINGS: dict[str, Callable[[Evidence], str]] = {

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from lasem_core.common.statistics import judged, paired
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
-from lasem_core.views.canvas import COLOURS, interval, percent
+from lasem_core.views.canvas import COLOURS, percent, share_interval
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.gains import columns, points
 from lasem_core.views.words import NETWORK_NAMES, joined, spread
@@ -64,7 +64,7 @@ def in_points(gains: pd.DataFrame) -> pd.DataFrame:
 
 
 def stage_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row per LASEM run and stage: the share of later tasks that share it (the first has nobody to share with)."""
+    """One row per LASEM run and stage: the share of later tasks (the first has no earlier one) that share it."""
     rows = [
         {
             "run_id": r.run_id,
@@ -87,7 +87,7 @@ def stages(table: pd.DataFrame, caption: str) -> Figure:
         axes.set_title("")
         if table.empty:
             return False
-        sns.barplot(table, x="stage", y="shared", hue="network", palette=_PALETTE, errorbar=interval, capsize=0.1,
+        sns.barplot(table, x="stage", y="shared", hue="network", palette=_PALETTE, errorbar=share_interval, capsize=0.1,
                     err_kws={"linewidth": 1}, ax=axes)  # fmt: skip
         axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)

@@ -26,9 +26,9 @@ from lasem_core.views.canvas import ALL, LASEM
 from lasem_core.views.evidence import Evidence, place
 from lasem_core.views.parameters import RECORDED
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED, judge_ordering
-from lasem_core.views.words import plus_minus, spread, title
+from lasem_core.views.words import BASE_NAMES, joined, plus_minus, spread, title
 
-# what each relatedness is made for: a configuration that shares what is common, and one that does the opposite
+# what each relatedness is made for: a configuration that shares what is common, and a contrasting one
 PLANTED = {
     "none": ("0000", "1111"),
     "low": ("1100", "1111"),
@@ -102,14 +102,33 @@ def ranking(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFra
 
 
 def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
-    """Whether the configuration a relatedness was made for beats its opposite: points, paired over trials."""
-    static = _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
+    """Whether the configuration a relatedness was made for beats a contrasting one, in points, paired over trials; and
+    its rank among all static configurations, the best mean first."""
+    rank, static = ranks(trials), _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
     rows = [
         {"relatedness": related, "base": base, "better": PLANTED[related][0], "worse": PLANTED[related][1]}
+        | {"rank": rank[related, base]}
         | _margin(runs[PLANTED[related][0]] - runs[PLANTED[related][1]])
         for (related, base), runs in static.groupby(PLACE)
     ]
-    return pd.DataFrame(rows, columns=[*PLACE, "better", "worse", "margin (points)", "verdict"])
+    return pd.DataFrame(rows, columns=[*PLACE, "better", "rank", "worse", "margin (points)", "verdict"])
+
+
+def ranks(trials: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """By relatedness and base: the place of the configuration that the tasks were made for in `ranking`, 1 the best;
+    places where it was not trained are left out."""
+    tables = ranking(trials).groupby(PLACE)
+    found = {place: np.flatnonzero(table["config"] == PLANTED[place[0]][0]) for place, table in tables}
+    return {place: int(at[0]) + 1 for place, at in found.items() if len(at)}
+
+
+def rank_sentence(trials: pd.DataFrame) -> str:
+    """Where the configurations that the tasks were made for stand among all static ones."""
+    rank, table = ranks(trials), ranking(trials)
+    words = [f"{joined([str(rank[kind, base]) for kind in PLANTED if (kind, base) in rank])} with {BASE_NAMES[base]}"
+             for base in BASES]  # fmt: skip
+    among = f"Among all {table['config'].nunique()} static configurations the planted one ranks {joined(words)}"
+    return f"{among} (in common: {', '.join(PLANTED)}; final accuracy, n = {int(table['n'].max())})."
 
 
 def _margin(differences: pd.Series) -> dict[str, str]:
@@ -210,7 +229,7 @@ def accuracies(evidence: Evidence) -> Figure:
         axes.tick_params(axis="y", rotation=0)
         return True
 
-    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.0, 4.8)), evidence.caption)
+    return canvas.caption(canvas.panel_grid([""], BASES, draw, (4.0, 4.8)), evidence.plain_caption)
 
 
 def comparisons(evidence: Evidence) -> Figure:
@@ -249,4 +268,4 @@ def choices(evidence: Evidence) -> Figure:
         axes.set(ylabel="what the tasks have in common", title=f"{title('', base)} · {name}")
         return True
 
-    return canvas.caption(canvas.panel_grid(list(VARIANTS), BASES, draw, (4.0, 2.8)), evidence.caption)
+    return canvas.caption(canvas.panel_grid(list(VARIANTS), BASES, draw, (4.0, 2.8)), evidence.plain_caption)

@@ -27,6 +27,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "headline": lambda: markdown(reproduction.headline(OPTIONS)),
     "locking": lambda: markdown(one_run.locking_table(_evidence("figure3").records)),
     "planted": lambda: findings.sentence(_evidence("planted")),
+    "ranks": lambda: planted.rank_sentence(_trials("planted")),
     "contrasts": lambda: markdown(planted.contrast_table(_trials("planted"))),
     "e-step": lambda: choice.sentence(_evidence("choice")),
     "agreement": lambda: markdown(choice.agreement_in_percent(_agreement())),
@@ -46,9 +47,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "whole": lambda: bench_tables.whole_table(BENCH),
 }
 PAGES = {
-    "README.md": ("results", "claims", "e-step", "cost", "networks"),
-    "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "contrasts", "agreement", "growth",
-                       "e-step", "choice", "visited", "visits", "pruning", "remaining"),
+    "README.md": ("results", "claims", "ranks", "planted", "e-step", "cost", "networks"),
+    "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "ranks", "contrasts", "agreement",
+                       "growth", "e-step", "choice", "visited", "visits", "pruning", "remaining"),
     "docs/speed.md": ("steps", "parts", "released", "matrix", "whole", "estimates"),
 }  # fmt: skip
 

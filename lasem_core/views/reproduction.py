@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from lasem_core.common.statistics import UNDECIDED
+from lasem_core.common.duration import spell
+from lasem_core.common.statistics import LEVEL, MIN_TRIALS, UNDECIDED, holm
 from lasem_core.runs.find import find, without
 from lasem_core.runs.pace import Pace, expected, pace_of
 from lasem_core.runs.plan import EVIDENCE, plan
-from lasem_core.runs.progress import spell
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.command_line import unusual
 from lasem_core.spec.run_spec import RunSpec
@@ -24,32 +24,40 @@ from lasem_core.views.words import BASE_NAMES, METRIC_NAMES, joined, method_name
 # where the paper says it; artefacts that repeat another one's claims are left out
 PLACES = {
     "figure1": "Figure 1, Sec. 2",
-    "figure3": "Figure 3, Sec. 4.2",
-    "figure4": "Figures 4 and 8, Sec. 4.4",
+    "figure3": "Figure 3, Sec. 4.1",
+    "figure4": "Figures 4 and 8, Sec. 4.1",
     "figure5": "Figure 5, Sec. 4.3",
-    "table1": "Table 1, Sec. 4.5",
+    "table1": "Table 1, Sec. 4.2",
     "table3": "Table 3, Appendix C",
     "appendix_e": "Appendix E",
-    "larger_images": "Figure 3, Sec. 4.2",
+    "larger_images": "Figure 3, Sec. 4.1",
 }
-WORDS = (verdicts.REPRODUCED, verdicts.NOT_REPRODUCED, UNDECIDED)
+DECIDED = (verdicts.REPRODUCED, verdicts.NOT_REPRODUCED)
 
 
 def ledger(options: Options) -> pd.DataFrame:
     """Every claim of the paper on every data set where it is made, judged by what is recorded, in the paper's order."""
     parts = [claims.verdicts(gather(name, options)).assign(place=place) for name, place in PLACES.items()]
     table = pd.concat(parts, ignore_index=True)
+    table["place"] = table["where"].where(table["where"] != "", table["place"])
     judged_first = table.sort_values("n", key=lambda n: n == 0, kind="stable")  # two artefacts may make the same claim
     return judged_first.drop_duplicates(["claim", "dataset"]).sort_index(ignore_index=True)
 
 
 def tally(table: pd.DataFrame) -> str:
-    """`... 60 comparisons ... 3 reproduced, ...` in two sentences."""
-    words = table["verdict"].str.removesuffix(", on a stand-in").value_counts()
-    counted = joined([f"{words.get(word, 0)} {word}" for word in WORDS])
+    """How many comparisons there are, how they end, and how many decided ones are left when all are corrected for."""
+    words = table["verdict"].value_counts()
+    stand_in = [f"{word}{verdicts.ON_A_STAND_IN}" for word in DECIDED]
+    named = [word for pair in zip(DECIDED, stand_in, strict=True) for word in pair if word in DECIDED or word in words]
+    counted = joined([f"{words.get(word, 0)} {word.replace(',', '')}" for word in (*named, UNDECIDED)])
+    tested = table[table["n"] >= MIN_TRIALS]
+    decided = tested["verdict"].isin([*DECIDED, *stand_in])
+    left = int((decided & (holm(tested["p"]) < LEVEL)).sum())
     return (
-        f"The claims of the paper's text and figures, each on the paper's data sets and where we could ask it besides, "
-        f"are {len(table)} comparisons that a run can decide. Here: {counted}; {int((table['n'] == 0).sum())} not run."
+        f"We test {len(table)} comparisons: claims of the paper, on its data sets and on others that we have. "
+        f"Here: {counted}; {int((table['n'] == 0).sum())} not run. Each verdict stands alone at the 95 % level; after "
+        f"Holm's correction for the {len(tested)} comparisons with at least {MIN_TRIALS} trials, {left} of the "
+        f"{int(decided.sum())} decided ones {'is' if left == 1 else 'are'} left."
     )
 
 
@@ -59,7 +67,7 @@ def decided(table: pd.DataFrame) -> pd.DataFrame:
     tried["is_open"] = tried["verdict"].str.startswith(UNDECIDED)
     tried = tried.sort_values("is_open", kind="stable")
     found = [row.found.format(by=by(row.margin, row.margin_ci, row.unit)) for row in tried.itertuples()]
-    shown = tried[["statement", "place", "dataset"]].rename(columns={"statement": "the paper says", "place": "where"})
+    shown = tried[["statement", "place", "data"]].rename(columns={"statement": "the paper says", "place": "where"})
     shown = shown.assign(found=found, trials=tried["n"], profile=tried["profile"])
     return shown.assign(**{"tasks × epochs": tried["scale"], "verdict": tried["verdict"]})
 

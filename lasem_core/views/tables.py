@@ -123,11 +123,11 @@ def memory_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def memory_ratios(evidence: Evidence) -> str:
-    """LASEM's kept bytes over those of the larger static configuration, by base."""
-    kept = evidence.runs.groupby(["base", "method"])["stored_bytes"].max().unstack()
-    if not {"lasem", "static"} <= set(kept):
+    """LASEM's kept bytes over those of transfer at all layers, by base."""
+    kept = evidence.runs.groupby(["base", "label"])["stored_bytes"].max().unstack()
+    if not {"lasem", "all"} <= set(kept):
         return NOTHING
-    ratios = (kept["lasem"] / kept["static"]).dropna()
+    ratios = (kept["lasem"] / kept["all"]).dropna()
     return ", ".join(f"{BASE_NAMES[base]} {ratio:.2f}" for base, ratio in ratios.items())
 
 
@@ -163,8 +163,7 @@ def _comparison_row(evidence: Evidence, target: tuple, accuracy: str) -> dict[st
     runs = verdicts.counts(evidence.judged.runs)
     base = target.base if isinstance(target.base, str) else "none"
     here = runs[(runs["dataset"] == target.dataset) & (runs["base"] == base) & (runs["method"] == target.method)]
-    if isinstance(target.config, str):
-        here = here[here["label"] == target.config]
+    here = here[here["label"] == (target.config if isinstance(target.config, str) else target.method)]
     if evidence.artefact == "appendix_e" and target.method == "lasem":
         here = here[here["groups"] != ""]
     here = verdicts.longest(here)

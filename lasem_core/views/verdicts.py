@@ -23,11 +23,14 @@ from lasem_core.common.statistics import (
     MIN_TRIALS,
     NOT_RUN,
     UNDECIDED,
+    paired_p,
     t_interval,
     tost,
 )
+from lasem_core.views.words import DATASET_NAMES
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+ON_A_STAND_IN = ", on a stand-in"
 STAND_INS = {"caltech101": "office-home"}  # same shape of experiment on other images: orderings only
 EVIDENTIAL = ("cifar100", "office-home", "stl10", "stl10-group", *STAND_INS)
 ACCURACIES = ("peak_at_best_valid", "peak_test", "final_accuracy")
@@ -47,6 +50,7 @@ class Claim:
         statement: what the paper says, whatever the base.
         found: what was measured, `{by}` stands for `3.5 points above`.
         unit: of the margin: points of accuracy, a ratio, seconds, or a share.
+        where: the paper's place, if it is not that of the figure or table whose runs tell.
     """
 
     text: str
@@ -58,6 +62,7 @@ class Claim:
     statement: str = ""
     found: str = "{by}"
     unit: str = "points"
+    where: str = ""
 
 
 def judge_number(ours: Sequence[float], value: float, half_width: float, may_bear_numbers: bool) -> str:
@@ -109,14 +114,20 @@ def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
         elsewhere = [*(name for name, of in STAND_INS.items() if of in claim.datasets), *claim.also]
         places = [*claim.datasets, *(name for name in elsewhere if name in set(counted["dataset"]))]
         rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
-    words = ["claim", "statement", "dataset", "found", "unit"]
-    return pd.DataFrame(rows, columns=[*words, "margin", "margin_ci", "n", "profile", "scale", "verdict"])
+    words = ["claim", "statement", "where", "dataset", "data", "found", "unit", "same"]
+    return pd.DataFrame(rows, columns=[*words, "margin", "margin_ci", "n", "p", "profile", "scale", "verdict"])
 
 
 def scale(runs: pd.DataFrame) -> str:
     """Tasks and epochs of a task, `10 × 200`."""
     pairs = runs[["tasks", "epochs"]].drop_duplicates().sort_values(["tasks", "epochs"])
     return ", ".join(f"{row.tasks} × {row.epochs}" for row in pairs.itertuples())
+
+
+def data(runs: pd.DataFrame, dataset: str) -> str:
+    """What the runs were made on, as their records call it; † where the current code gives other numbers."""
+    names = ", ".join(runs["title"].unique()) or DATASET_NAMES[dataset]
+    return names + " †" * bool(runs["stale"].any())
 
 
 def longest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -135,15 +146,15 @@ def _margins(claim: Claim, runs: pd.DataFrame) -> tuple[pd.Series, str]:
 
 def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
     margins, profile = _margins(claim, runs)
-    level = claim.level if claim.within is None else 1 - 2 * LEVEL
-    mean, half = t_interval(margins, level)
+    shown, same = runs[runs["profile"] == profile], claim.within is not None
+    mean, half = t_interval(margins, 1 - 2 * LEVEL if same else claim.level)
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
-    own |= {"profile": profile, "scale": scale(runs[runs["profile"] == profile])}
-    own |= {"statement": claim.statement, "found": claim.found, "unit": claim.unit}
-    same = claim.within is not None
+    own |= {"profile": profile, "scale": scale(shown), "data": data(shown, dataset), "same": same}
+    own |= {name: getattr(claim, name) for name in ("statement", "found", "unit", "where")}
+    own["p"] = tost(margins, claim.within).p if same else paired_p(margins) * LEVEL / (1 - claim.level)
     verdict = judge_sameness(margins, claim.within) if same else judge_ordering(margins, claim.level)
     decided = verdict in (REPRODUCED, NOT_REPRODUCED) and dataset not in claim.datasets
-    return own | {"verdict": f"{verdict}, on a stand-in" if decided else verdict}
+    return own | {"verdict": verdict + ON_A_STAND_IN * decided}
 
 
 def published(dataset: str, base: str, method: str) -> tuple[float, float]:

@@ -43,6 +43,7 @@ METRIC_NAMES = {
     "forgetting_ratio": "forgetting",
 }
 UNITS = {"peak_accuracy": "accuracy (%)", "forgetting_ratio": "forgetting ratio", "relative_time": "time / LASEM's"}
+AS_RELEASED = ", as released"  # behind the name of a method that is trained as in the authors' code
 NOTHING = "no records, nothing to show"
 
 
@@ -61,7 +62,8 @@ def method_name(method: str, base: str) -> str:
 
 def run_name(method: str, label: str, base: str) -> str:
     """`LASEM HPS`, `transfer at all layers HPS`, `static top 2 HPS`; label as `evidence.label` gives it."""
-    return method_name(f"static {label}" if method == "static" and label != "all" else method, base)
+    named = method_name(f"static {label}" if method == "static" and label != "all" else method, base)
+    return named + AS_RELEASED * label.endswith(AS_RELEASED)
 
 
 def joined(words: Sequence[str]) -> str:

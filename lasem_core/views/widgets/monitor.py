@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lasem_core.learners.protocol import EpochReport
-from lasem_core.runs.progress import LogLines, Progress, describe, is_silent, n_visits
+from lasem_core.runs.progress import LogLines, Progress, describe, is_silent
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import canvas
 from lasem_core.views.canvas import LASEM, SPECIFIC, TRANSFERRED, percent
@@ -57,7 +57,7 @@ class LiveMonitor:
         self.posterior: dict[str, float] = {}
         self.accuracy: list[tuple[int, float]] = []
         self.drawn = 0.0
-        total = n_visits(spec) * max(1, spec.schedule.epochs)
+        total = spec.stream.n_visits * max(1, spec.schedule.epochs)
         self.bar = widgets.IntProgress(0, 0, total, layout={"width": "60%"})
         self.label = widgets.Label("not started")
         width, height = (int(DPI * inches) for inches in SIZE)
@@ -133,7 +133,7 @@ class LiveMonitor:
         heat, posterior, accuracy = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
         figure.subplots_adjust(0.05, 0.2, 0.98, 0.88, 0.27)
         spec = self.spec
-        depth, epochs = spec.model.depth, n_visits(spec) * (spec.schedule.epochs + 1)
+        depth, epochs = spec.model.depth, spec.stream.n_visits * (spec.schedule.epochs + 1)
         blank, extent = np.full((depth, epochs), np.nan), (0, epochs, 0.5, depth + 0.5)
         self.heat = heat.imshow(blank, vmin=0, vmax=1, cmap="cividis", aspect="auto", origin="lower", extent=extent,
                                 interpolation="nearest")  # fmt: skip
