@@ -76,10 +76,10 @@ def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
 
 def test_the_planted_configuration_is_ranked_among_all():
     four = TRIALS.replace({"config": {"11": "1111", "01": "1100", "00": "0000"}})
-    assert planted.ranks(four) == {("low", "hps"): 2}
+    assert planted.ranks(ranking(four)) == {("low", "hps"): 2}
     words = planted.rank_sentence(pd.concat([four, four.assign(base="df-cnn", final_accuracy=-four["final_accuracy"])]))
     assert "Among all 3 static configurations the planted one ranks 2 with HPS and 2 with DF-CNN" in words
-    assert planted.ranks(TRIALS) == {}  # it was not trained
+    assert planted.ranks(ranking(TRIALS)) == {}  # it was not trained
 
 
 def test_points_are_printed_with_sign_and_interval():

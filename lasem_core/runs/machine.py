@@ -90,9 +90,8 @@ def _busy_seconds() -> float:
 
 def _own_seconds() -> float:
     """Of this process, of the children it has waited for, and of those that are alive: workers of a brute-force run."""
-    process = psutil.Process()
-    seconds = sum(process.cpu_times()[:4])
-    for child in process.children(recursive=True):
+    own, seconds = psutil.Process(), 0.0
+    for process in (own, *own.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
-            seconds += sum(child.cpu_times()[:4])
+            seconds += sum(process.cpu_times()[:4])
     return seconds

@@ -85,10 +85,7 @@ def _datasets(family: Runs, wanted: str | None) -> tuple[str, ...]:
 
 
 def _seeds(family: Runs, profile: str, dataset: str, wanted: Sequence[int] | None) -> Sequence[int]:
-    try:
-        seeds = presets.seeds(profile, dataset) if wanted is None else wanted
-    except KeyError:
-        raise LasemError(f"unknown profile '{profile}'; choose from: {', '.join(presets.PROFILES)}") from None
+    seeds = presets.seeds(profile, dataset) if wanted is None else wanted
     if wanted is None and family.trials and profile == "quick":
         seeds = range(family.trials)
     return seeds[:1] if family.first_seed_only else seeds

@@ -21,6 +21,7 @@ from lasem_core.runs.machine import is_quiet
 from lasem_core.runs.pace import Pace, expected
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.configs import static_set
+from lasem_core.spec.presets import RELEASED
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views.words import AS_RELEASED, DATASET_NAMES
 
@@ -121,10 +122,12 @@ class Evidence:
 
     def not_run(self, dataset: str, base: str = "") -> str:
         """What a panel without records says: what would run there, and for how long."""
-        here = [spec for spec in self.missing if spec.dataset == dataset and base in ("", spec.base)]
-        if not here:
-            asked = any(spec.dataset == dataset and base in ("", spec.base) for spec in self.specs)
-            return "not run" if asked else "not in the paper"
+
+        def here_of(specs: Iterable[RunSpec]) -> list[RunSpec]:
+            return [spec for spec in specs if spec.dataset == dataset and base in ("", spec.base)]
+
+        if not (here := here_of(self.missing)):
+            return "not run" if here_of(self.specs) else "not in the paper"
         return f"not run: {len(here)} run{'s'[: len(here) - 1]} at profile {here[0].profile},\n{self.duration(here)}"
 
     def duration(self, specs: Sequence[RunSpec]) -> str:
@@ -175,8 +178,8 @@ def _number(value: Any) -> float:
 def label(spec: RunSpec) -> str:
     """The configuration's name in Figure 1, or the method's name: of DARTS with how it is trained."""
     if spec.config is None:
-        trained_as_released = spec.method == "darts" and spec.darts.weight_optimizer == "rmsprop"
-        return spec.method + AS_RELEASED * trained_as_released
+        released = spec.method == "darts" and RELEASED["darts"].items() <= spec.darts.model_dump().items()
+        return spec.method + AS_RELEASED * released
     names = {str(config): name for name, config in static_set(spec.model.depth).items()}
     return names.get(spec.config, spec.config).replace("top", "top ").replace("bottom", "bottom ")
 

@@ -104,7 +104,7 @@ def ranking(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFra
 def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
     """Whether the configuration a relatedness was made for beats a contrasting one, in points, paired over trials; and
     its rank among all static configurations, the best mean first."""
-    rank, static = ranks(trials), _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
+    rank, static = ranks(ranking(trials, measure)), _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
     rows = [
         {"relatedness": related, "base": base, "better": PLANTED[related][0], "worse": PLANTED[related][1]}
         | {"rank": rank[related, base]}
@@ -114,17 +114,17 @@ def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.
     return pd.DataFrame(rows, columns=[*PLACE, "better", "rank", "worse", "margin (points)", "verdict"])
 
 
-def ranks(trials: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """By relatedness and base: the place of the configuration that the tasks were made for in `ranking`, 1 the best;
+def ranks(table: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """By relatedness and base: the place of the configuration that the tasks were made for in a `ranking`, 1 the best;
     places where it was not trained are left out."""
-    tables = ranking(trials).groupby(PLACE)
-    found = {place: np.flatnonzero(table["config"] == PLANTED[place[0]][0]) for place, table in tables}
+    found = {place: np.flatnonzero(rows["config"] == PLANTED[place[0]][0]) for place, rows in table.groupby(PLACE)}
     return {place: int(at[0]) + 1 for place, at in found.items() if len(at)}
 
 
 def rank_sentence(trials: pd.DataFrame) -> str:
     """Where the configurations that the tasks were made for stand among all static ones."""
-    rank, table = ranks(trials), ranking(trials)
+    table = ranking(trials)
+    rank = ranks(table)
     words = [f"{joined([str(rank[kind, base]) for kind in PLANTED if (kind, base) in rank])} with {BASE_NAMES[base]}"
              for base in BASES]  # fmt: skip
     among = f"Among all {table['config'].nunique()} static configurations the planted one ranks {joined(words)}"
