@@ -190,6 +190,17 @@ def test_ctrl_c_waits_for_the_end_of_the_epoch_and_twice_does_not(checkpoint, ca
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize(("is_saved", "said"), [(True, "continue from there"), (False, "from the last checkpoint")])
+def test_the_last_words_say_whether_the_epoch_is_saved(checkpoint, capsys, is_saved, said):
+    """Without a save: Ctrl-C twice, or a worker process that was stopped and passes its interrupt on."""
+    with pytest.raises(KeyboardInterrupt), checkpoint:
+        if is_saved:
+            os.kill(os.getpid(), signal.SIGINT)
+            checkpoint.offer(lambda: {"epoch": 7})
+        raise KeyboardInterrupt
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_checkpoint_of_another_version_is_started_over(caplog):
     """Its run id may be today's, but what it holds is not what today's code goes on from."""
     spec, memory = spec_of("static", "hps"), Memory(stop_at=2)

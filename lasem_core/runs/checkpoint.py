@@ -17,8 +17,8 @@ from lasem_core.runs import sealed
 
 log = logging.getLogger("lasem")
 
-_ASKED = "\nlasem: stopping at the end of this epoch; Ctrl-C again stops at once"
-_STOPPED = "lasem: stopped; run the same command again to continue after this epoch"
+_ASKED = "\nlasem: stopping at the next checkpoint; Ctrl-C again stops at once"
+_STOPPED = "lasem: stopped; run the same command again to continue from there"
 _CUT_OFF = "\nlasem: stopped; run the same command again to continue from the last checkpoint"
 
 
@@ -36,7 +36,7 @@ class Checkpointer:
         self.path = path
         self.every_seconds = every_seconds
         self._last = time.monotonic()
-        self._stop = False
+        self._stop = self._saved = False
         with one_line_errors("write", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(path)
@@ -57,8 +57,8 @@ class Checkpointer:
         if force or self._stop or time.monotonic() - self._last >= self.every_seconds:
             sealed.write(self.path, build_state())
             self._last = time.monotonic()
+            self._saved = self._stop
         if self._stop:
-            _say(_STOPPED)
             raise KeyboardInterrupt
 
     def clear(self) -> None:
@@ -71,13 +71,14 @@ class Checkpointer:
             self._previous = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:  # also one that a worker process got and passed on
+            _say(_STOPPED if self._saved else _CUT_OFF)
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         if self._stop:
-            _say(_CUT_OFF)
             raise KeyboardInterrupt
         self._stop = True
         _say(_ASKED)

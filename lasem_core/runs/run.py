@@ -64,7 +64,8 @@ def train(
             raise
         finally:
             watcher.close()
-    record = _record(spec, run_id, fingerprint, stream, learner, life, watch.seen())
+    machine = watch.seen() | ({} if jobs == 1 else {"peak_rss_mb": None})  # the workers' memory is not seen
+    record = _record(spec, run_id, fingerprint, stream, learner, life, machine)
     if store is None:
         return record
     record = store.put(record, _model_state(stream, learner))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from lasem_core.views import canvas, verdicts
+from lasem_core.views import canvas, panels
 from lasem_core.views.canvas import (
     ALL,
     BEST,
@@ -29,7 +25,6 @@ from lasem_core.views.evidence import Evidence, label, layer_frequency
 from lasem_core.views.words import BASE_NAMES, run_name
 
 ACCURACY = "peak per-task accuracy"
-PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
 BESIDE = 0.15  # LASEM to the right of transfer at all layers, so that neither hides the other
 FORGETTING = "forgetting ratio (1 = no loss)"
 
@@ -39,21 +34,21 @@ def static_configurations(evidence: Evidence, metric: str = "peak_at_best_valid"
     runs = evidence.runs[evidence.runs["method"] == "static"]
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
-        here = _at(runs, dataset, base)
+        here = panels.at(runs, dataset, base)
         if here.empty:
             return False
         names = _configurations(evidence, dataset, base)
         for place, name in enumerate(names):
-            _draw_mean(axes, place, _values(here, name, metric), ALL if name == "all" else BEST)
+            _draw_mean(axes, place, panels.values(here, name, metric), ALL if name == "all" else BEST)
         axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", color="0.9")
         percent(axes, ACCURACY, "x")
         if "all" in names:
-            axes.plot(_published(dataset, base, "static"), names.index("all"), mec=ALL, **PAPER)
+            axes.plot(panels.published(dataset, base, "static"), names.index("all"), mec=ALL, **panels.PAPER)
         return True
 
-    figure = _grid(evidence, _bases(evidence), draw, (4.0, 3.0))
-    _legend(figure, {"all layers": ALL, "other configurations": BEST}, evidence.panels)
+    figure = panels.grid(evidence, panels.bases(evidence), draw, (4.0, 3.0))
+    panels.legend(figure, {"all layers": ALL, "other configurations": BEST}, evidence.panels)
     return figure
 
 
@@ -71,17 +66,17 @@ def lasem_against_static(evidence: Evidence) -> Figure:
             _range_box(axes, place, here[here["base"] == base], metric)
             shown = (("static", ALL, -BESIDE), ("lasem", LASEM, BESIDE)) if metric != "forgetting_ratio" else ()
             for method, colour, shift in shown:
-                axes.plot(place + shift, _published(dataset, base, method), mec=colour, **PAPER)
+                axes.plot(place + shift, panels.published(dataset, base, method), mec=colour, **panels.PAPER)
         axes.set_xticks(range(len(bases)), [BASE_NAMES[base] for base in bases])
         axes.set_xlim(-0.6, len(bases) - 0.4)
         percent(axes, ACCURACY) if metric != "forgetting_ratio" else axes.set_ylabel(FORGETTING)
         axes.autoscale_view(scalex=False)
         return True
 
-    figure = _grid(evidence, list(metrics), draw, (3.6, 3.2))
+    figure = panels.grid(evidence, list(metrics), draw, (3.6, 3.2))
     there = evidence.runs[evidence.runs["method"] == "static"].groupby(["dataset", "base"])["label"].nunique()
     entries = {"static: range": RANGE} if (there > 1).any() else {}
-    _legend(figure, entries | {"static: all layers": ALL, "LASEM": LASEM}, evidence.panels)
+    panels.legend(figure, entries | {"static: all layers": ALL, "LASEM": LASEM}, evidence.panels)
     return figure
 
 
@@ -106,7 +101,7 @@ def _range_box(axes: Axes, place: int, runs: pd.DataFrame, metric: str) -> None:
     if len(static) > 1:
         axes.bar(place, static.max() - static.min(), 0.6, static.min(), color=RANGE, edgecolor="0.3")
     for name, colour, shift in (("all", ALL, -BESIDE), ("lasem", LASEM, BESIDE)):
-        values = _values(runs, name, metric)
+        values = panels.values(runs, name, metric)
         if len(values):
             mean, ends = _mean_and_ends(values)
             axes.errorbar(place + shift, mean, ends, color=colour, marker="o", capsize=3, zorder=3)
@@ -120,7 +115,7 @@ def layer_frequencies(evidence: Evidence) -> Figure:
         here = share[share["dataset"] == dataset]
         if here.empty:
             return False
-        sns.barplot(here, x="layer", y="transferred", hue="base", hue_order=_bases(evidence), palette=COLOURS,
+        sns.barplot(here, x="layer", y="transferred", hue="base", hue_order=panels.bases(evidence), palette=COLOURS,
                     dodge=True, errorbar=share_interval, capsize=0.1, err_kws={"linewidth": 1}, ax=axes)  # fmt: skip
         axes.axhline(0.5, color="0.6", lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)
@@ -129,21 +124,21 @@ def layer_frequencies(evidence: Evidence) -> Figure:
         canvas.legend_of_bases(axes, set(here["base"]), **place)
         return True
 
-    return _grid(evidence, [""], draw, (4.6, 3.3))
+    return panels.grid(evidence, [""], draw, (4.6, 3.3))
 
 
 def fixed_posterior(evidence: Evidence) -> Figure:
     """Figure 5: accuracy against the fixed weight P of one configuration, beside full LASEM."""
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
-        here = _at(evidence.runs, dataset, base)
+        here = panels.at(evidence.runs, dataset, base)
         fixed = here[here["method"] == "fixed-posterior"]
         if here.empty:
             return False
         if len(fixed):
             sns.lineplot(fixed, x="fixed_mass", y="peak_at_best_valid", marker="o", errorbar=interval, color=ALL,
                          ax=axes)  # fmt: skip
-        values = _values(here, "lasem", "peak_at_best_valid")
+        values = panels.values(here, "lasem", "peak_at_best_valid")
         if len(values):
             axes.axhline(np.mean(values), color=LASEM)
             axes.axhspan(*interval(values), color=LASEM, alpha=0.15, lw=0)
@@ -151,8 +146,8 @@ def fixed_posterior(evidence: Evidence) -> Figure:
         percent(axes, ACCURACY)
         return True
 
-    figure = _grid(evidence, _bases(evidence), draw, (5.2, 3.4))
-    _legend(figure, {"fixed posterior": ALL, "LASEM": LASEM})
+    figure = panels.grid(evidence, panels.bases(evidence), draw, (5.2, 3.4))
+    panels.legend(figure, {"fixed posterior": ALL, "LASEM": LASEM})
     return figure
 
 
@@ -163,7 +158,7 @@ def forgetting_curves(evidence: Evidence) -> Figure:
     legend = {"all layers": ALL} | ({"best restricted configuration": BEST} if best else {}) | {"LASEM": LASEM}
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
-        here = _at(curves, dataset, base).dropna(subset=["forgetting_ratio"])
+        here = panels.at(curves, dataset, base).dropna(subset=["forgetting_ratio"])
         chosen = {"all": ALL, best.get((dataset, base), ""): BEST, "lasem": LASEM}
         shown = here[here["label"].isin(chosen)]
         if shown.empty:
@@ -177,8 +172,8 @@ def forgetting_curves(evidence: Evidence) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
         return True
 
-    figure = _grid(evidence, _bases(evidence), draw, (3.8, 2.6))
-    _legend(figure, legend)
+    figure = panels.grid(evidence, panels.bases(evidence), draw, (3.8, 2.6))
+    panels.legend(figure, legend)
     return figure
 
 
@@ -193,7 +188,7 @@ def chosen_configurations(evidence: Evidence, top: int = 8) -> Figure:
     """Figure 8, top: the most chosen configurations, one bit per layer, layer 1 first."""
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
-        here = _at(evidence.choices, dataset, base)
+        here = panels.at(evidence.choices, dataset, base)
         if here.empty:
             return False
         share = here["config"].value_counts(normalize=True).head(top)
@@ -203,7 +198,7 @@ def chosen_configurations(evidence: Evidence, top: int = 8) -> Figure:
         percent(axes, "chosen")
         return True
 
-    return _grid(evidence, _bases(evidence), draw, (3.6, 2.6), evidence.plain_caption)
+    return panels.grid(evidence, panels.bases(evidence), draw, (3.6, 2.6), evidence.plain_caption)
 
 
 def layer_shares(evidence: Evidence) -> Figure:
@@ -211,10 +206,10 @@ def layer_shares(evidence: Evidence) -> Figure:
     choices = evidence.choices[evidence.choices["method"] == "lasem"]
 
     def draw(axes: Axes, dataset: str, base: str) -> bool:
-        return _draw_shares(axes, _at(choices, dataset, base))
+        return _draw_shares(axes, panels.at(choices, dataset, base))
 
-    figure = _grid(evidence, _bases(evidence), draw, (3.2, 2.5), evidence.plain_caption)
-    _legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
+    figure = panels.grid(evidence, panels.bases(evidence), draw, (3.2, 2.5), evidence.plain_caption)
+    panels.legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
     return figure
 
 
@@ -228,7 +223,7 @@ def searches(evidence: Evidence) -> Figure:
         return _draw_shares(axes, choices[(choices["groups"] != "") == grouped])
 
     figure = canvas.caption(canvas.panel_grid(list(names), [""], draw, (3.2, 2.5)), evidence.plain_caption)
-    _legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
+    panels.legend(figure, {"transferred": TRANSFERRED, "task-specific": SPECIFIC})
     return figure
 
 
@@ -258,8 +253,8 @@ def memory(evidence: Evidence) -> Figure:
         axes.set_xlabel("kept after the last task (MB)")
         return True
 
-    figure = _grid(evidence, [""], draw, (6.0, 4.2), evidence.plain_caption)
-    _legend(figure, {"shared": TRANSFERRED, "task-specific": SPECIFIC})
+    figure = panels.grid(evidence, [""], draw, (6.0, 4.2), evidence.plain_caption)
+    panels.legend(figure, {"shared": TRANSFERRED, "task-specific": SPECIFIC})
     return figure
 
 
@@ -278,7 +273,7 @@ def beside_paper(table: pd.DataFrame) -> Figure:
 
     height = 1.4 + 0.32 * table.groupby("unit").size().max()
     figure = canvas.panel_grid(list(dict.fromkeys(table["unit"])), [""], draw, (5.2, height))
-    _legend(figure, {"ours": LASEM} if table["n"].any() else {"ours: not run": LASEM}, [("cifar100", "hps")])
+    panels.legend(figure, {"ours": LASEM} if table["n"].any() else {"ours: not run": LASEM}, [("cifar100", "hps")])
     return canvas.caption(figure, f"paper: 95 % intervals; ours: {_counted(table[table['n'] > 0])}")
 
 
@@ -292,46 +287,6 @@ def _counted(table: pd.DataFrame) -> str:
     return f"profile {profiles} ({scales} tasks × epochs), {trials}"
 
 
-def _published(dataset: str, base: str, method: str) -> float:
-    """Table 3's accuracy as a fraction; NaN where the paper prints none."""
-    return verdicts.published(dataset, base, method)[0] / 100
-
-
-def _grid(
-    evidence: Evidence, rows: Sequence[str], draw: Callable[..., bool], size: tuple[float, float], words_above: str = ""
-) -> Figure:
-    """One panel per data set and row, with what the runs are above them: `words_above`, or the usual caption."""
-    bases = set(_bases(evidence))  # rows may be measures, too
-
-    def words(dataset: str, row: str) -> str:
-        return evidence.not_run(dataset, row if row in bases else "")
-
-    grid = canvas.panel_grid(evidence.datasets, rows, draw, size, words)
-    return canvas.caption(grid, words_above or evidence.caption)
-
-
-def _at(table: pd.DataFrame, dataset: str, base: str) -> pd.DataFrame:
-    return table[(table["dataset"] == dataset) & (table["base"] == base)]
-
-
-def _values(runs: pd.DataFrame, label: str, metric: str) -> np.ndarray:
-    return runs.loc[runs["label"] == label, metric].dropna().to_numpy()
-
-
-def _bases(evidence: Evidence) -> list[str]:
-    order = ["hps", "tf", "df-cnn", "none"]
-    return sorted({base for _, base in evidence.panels}, key=order.index)
-
-
 def _configurations(evidence: Evidence, dataset: str, base: str) -> list[str]:
     here = (spec for spec in evidence.specs if (spec.dataset, spec.base, spec.method) == (dataset, base, "static"))
     return list(dict.fromkeys(label(spec) for spec in here))
-
-
-def _legend(figure: Figure, entries: dict[str, str], places: Sequence[tuple[str, str]] = ()) -> None:
-    """One legend for all panels, below them; the paper's mark too if it prints a number for one of `places`."""
-    with canvas.style():
-        handles = [Patch(color=colour, label=name) for name, colour in entries.items()]
-        if any(np.isfinite(_published(dataset, base, "static")) for dataset, base in places):
-            handles.append(Line2D([], [], label="paper, full schedule", mec=BEST, **PAPER))
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

@@ -10,7 +10,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lasem_core.common.statistics import t_interval
 from lasem_core.runs import results
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas
@@ -134,7 +133,7 @@ def convergence(records: Sequence[RunRecord]) -> Figure:
         if here.empty:
             return False
         sns.lineplot(here, x="epoch", y="weight", hue="prior", style="prior", palette="colorblind",
-                     errorbar=_interval, ax=axes)  # fmt: skip
+                     errorbar=canvas.interval, ax=axes)  # fmt: skip
         axes.set(xlabel="epoch of a task", ylim=(0, 1.02), title=f"{likelihood} likelihood, {BASE_NAMES[base]}")
         axes.legend(frameon=False, title="prior")
         percent(axes, "largest posterior weight")
@@ -150,11 +149,6 @@ def _weight_by_epoch(record: RunRecord) -> pd.DataFrame:
     history, spec = record.history[record.history["epoch"] > 0], record.spec
     weight = history.groupby("epoch")["max_weight"].mean().rename("weight").reset_index()
     return weight.assign(base=spec.base, likelihood=spec.em.likelihood, prior=spec.em.prior, seed=spec.seed)
-
-
-def _interval(values: pd.Series) -> tuple[float, float]:
-    mean, half = t_interval(values)
-    return mean - half, mean + half
 
 
 def _of_trials(records: Sequence[RunRecord]) -> str:
