@@ -123,6 +123,20 @@ def test_a_run_made_again_is_shown_again(tmp_path, monkeypatch):
     assert key(10.0) == key(10.0) != key(11.0)
 
 
+def test_another_estimate_of_what_is_left_is_shown(tmp_path, monkeypatch):
+    """The pace of the missing runs comes from the whole store, not from the artefact's own records alone."""
+    missing = record("a").spec
+    kind = (missing.dataset, missing.method, missing.base, missing.model.network, missing.em.prune)
+
+    def key(specs, seconds):
+        made = Evidence("figure4", "quick", specs, [], pace={kind: seconds})
+        monkeypatch.setattr(reproduce, "stored", lambda *_: made)
+        return reproduce._key(SOURCES["figure4"], {}, "figure4", Options(store=str(tmp_path)))
+
+    assert key([missing], 10.0) == key([missing], 10.0) != key([missing], 11.0)
+    assert key([], 10.0) == key([], 11.0)  # nothing is left, no estimate is shown
+
+
 def test_a_failing_notebook_is_named_and_tried_again(notebooks, tmp_path):
     _notebook(notebooks, body="1 / 0")
     options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from lasem_core.views import canvas, verdicts
 from lasem_core.views.evidence import Evidence
+from lasem_core.views.words import BASE_NAMES
 
 PAPER = {"marker": "D", "mfc": "white", "ls": "", "zorder": 4}
 
@@ -55,5 +56,4 @@ def values(runs: pd.DataFrame, label: str, metric: str) -> np.ndarray:
 
 def bases(evidence: Evidence) -> list[str]:
     """The bases that have a panel, in the paper's order."""
-    order = ["hps", "tf", "df-cnn", "none"]
-    return sorted({base for _, base in evidence.panels}, key=order.index)
+    return sorted({base for _, base in evidence.panels}, key=list(BASE_NAMES).index)

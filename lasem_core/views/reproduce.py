@@ -24,6 +24,7 @@ from lasem_core.common.disk import require_writable
 from lasem_core.common.errors import LasemError
 from lasem_core.common.repository import in_repository
 from lasem_core.runs.artefacts import ARTEFACTS
+from lasem_core.runs.pace import expected
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
 from lasem_core.spec.run_spec import RunSpec
@@ -201,8 +202,12 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
     for path in sorted(p for p in Path(__file__).parents[1].rglob("*") if p.suffix in (".py", ".js", ".css")):
         digest.update(path.read_bytes())
     artefact = DRAWN_FROM.get(name, name)
-    found = stored(artefact, options).judged.records if artefact in ARTEFACTS else []
-    digest.update(canonical([given, [[record.run_id, record.summary, record.measured] for record in found]]))
+    digest.update(canonical(given))
+    if artefact in ARTEFACTS:
+        evidence = stored(artefact, options)
+        found = [[record.run_id, record.summary, record.measured] for record in evidence.judged.records]
+        left = [expected([spec], evidence.pace) for spec in evidence.missing]  # it says how long they would take
+        digest.update(canonical([found, left]))
     if name in DRAWN_FROM:
         digest.update(canonical(open_store(options.store).summaries()["run_id"]))
     return digest.hexdigest()[:16]
