@@ -234,6 +234,7 @@ TABLE = [
     --epochs 1 --precision bf16                         | --precision bf16 changes nothing with --epochs 1
     --epochs 1 --rounds 50                              | --rounds 50 changes nothing with --epochs 1
     --data x                                            | --data x changes nothing without --epochs
+    --seed 1                                            | --seed 1 changes nothing without --epochs
     --base cnn                                          | base = 'cnn'
     """),
 ]  # fmt: skip

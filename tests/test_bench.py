@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lasem_core.bench import spec_of
+from lasem_core.bench import spec_of, steps
 from lasem_core.bench.rooflines import bare
 from lasem_core.bench.steps import RATIOS, _learner, bench
 from lasem_core.bench.whole_run import whole_run
@@ -26,10 +26,25 @@ def test_the_report_is_complete_and_plain(report):
     again = json.loads(json.dumps(report))
     assert (again["setting"], again["threads"], again["precision"]) == ("cifar100", 1, "fp32")
     row = again["bases"]["df-cnn"]
-    ratios = row.pop("ratios")
-    assert set(row) >= KEYS and set(ratios) == set(RATIOS)
+    ratios, intervals = row.pop("ratios"), row.pop("intervals")
+    assert set(row) >= KEYS and set(ratios) == set(RATIOS) == set(intervals)
     assert all(value > 0 for value in (*row.values(), *ratios.values()))
-    assert ratios["exact / static"] == pytest.approx(row["exact_ms"] / row["static_ms"])
+    assert set(intervals.values()) == {None}  # three rounds bound no median
+
+
+def test_a_ratio_is_taken_round_by_round(monkeypatch):
+    """A machine that is twice as slow in one round changes no ratio of that round."""
+    slow = [1, 1, 2, 1, 1, 1, 1, 2]
+    times = {"static": [2 * s for s in slow], "exact": [10 * s for s in slow], "pruned": [2 * s for s in slow]}
+    times |= {"estep": [s + 0.1 * i for i, s in enumerate(slow)]}
+    times |= {"roofline_static": slow, "roofline_exact": slow}
+    monkeypatch.setattr(steps, "_interleaved", lambda calls, rounds: dict(times))
+    monkeypatch.setattr(steps, "_peak_memory", lambda *options: 1.0)
+    row = bench("cifar100", threads=1, rounds=8, bases=("hps",))["bases"]["hps"]
+    assert row["ratios"]["exact / static"] == 5 and row["intervals"]["exact / static"] == (5, 5)
+    low, high = row["intervals"]["estep / mstep"]
+    shares = sorted(e / (x - e) for e, x in zip(times["estep"], times["exact"], strict=True))
+    assert (low, high) == pytest.approx((shares[0], shares[-1])) and low < row["ratios"]["estep / mstep"] < high
 
 
 def test_sixteen_configurations_cost_more_than_one(report):
@@ -61,7 +76,7 @@ def test_a_whole_task_in_tenths(tmp_path):
     row = json.loads(json.dumps(report))["bases"]["hps"]
     assert len(row["course"]) == 2 and all(part["static_ms"] > 0 for part in row["course"])
     assert row["ratio"] == pytest.approx(row["lasem_ms"] / row["static_ms"])
-    assert report["isa"] == machine.bf16_units()
+    assert report["isa"] == machine.bf16_units() and report["seed"] == 0
     assert row["course"][0]["evaluated"] > 10  # the first window is full
     assert "11 epochs of one task" in describe(report)
 

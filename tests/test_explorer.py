@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import zlib
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -297,7 +296,6 @@ def test_nothing_to_explore_is_one_readable_line():
 
 def test_pages_in_executed_notebooks_run_todays_script():
     """Whoever changes the page executes the notebooks that hold one: `lasem reproduce all`."""
-    script = (Path(explorer.__file__).parent / "explorer.js").read_text("utf-8")
     pages = {
         path.name: html
         for path in notebook_files(ROOT / "outputs" / "notebooks").values()
@@ -306,7 +304,11 @@ def test_pages_in_executed_notebooks_run_todays_script():
         if 'class="lasem-explorer"' in (html := output.get("data", {}).get("text/html", ""))
     }
     assert len(pages) > 4
-    assert [name for name, html in pages.items() if script not in html] == []
+    assert [name for name, html in pages.items() if explorer.MODULE not in html] == []
+
+
+def test_every_file_of_the_page_is_joined_into_the_module():
+    assert sorted(path.stem for path in explorer.PAGE.glob("*.js")) == sorted(explorer.PARTS)
 
 
 def test_the_widget_has_the_same_module_and_data(few):

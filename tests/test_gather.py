@@ -15,10 +15,11 @@ def kept(tmp_path, monkeypatch):
     store = RunStore(tmp_path)
 
     class Kept:
-        def put(self, name, artefact="figure3", dataset="cifar100", profile="quick", exact=False, **wanted):
+        def put(self, name, artefact="figure3", dataset="cifar100", profile="quick", exact=False, seed=None, **wanted):
+            more = {} if seed is None else {"seed": seed}
             specs = gather.planned([artefact], Options(profile=profile, dataset=dataset))
             spec = next(s for s in specs if all(getattr(s, key) == value for key, value in wanted.items()))
-            made = record(name, **(gather._exact(spec) if exact else spec).model_dump())
+            made = record(name, **(gather._exact(spec) if exact else spec).model_dump() | more)
             store.put(made)
 
         def shown(self, artefact="figure3", **options):
@@ -67,3 +68,14 @@ def test_another_data_set_stands_in_where_two_methods_are_recorded_on_it(kept):
     kept.put("l", "table1", method="lasem", base="df-cnn")
     assert _ids(kept.shown("table1")) == ["d", "l"]
     assert _ids(kept.shown("table1", dataset="office-home")) == []
+
+
+def test_trials_beyond_the_plan_count_where_they_are_recorded(kept):
+    planned = len(kept.shown().specs)
+    kept.put("first", method="lasem", base="hps")
+    for seed in (3, 7):
+        kept.put(f"more {seed}", seed=seed, method="lasem", base="hps")
+    evidence = kept.shown()
+    assert _ids(evidence) == ["first", "more 3", "more 7"]
+    assert len(evidence.specs) == planned + 2 and len(evidence.missing) == planned - 1
+    assert _ids(kept.shown(seeds=[0])) == ["first"]

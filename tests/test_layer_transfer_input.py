@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_layer_transfer import block, loaders, network, pooled, same, search, stage, tensors
+from small_stages import block, loaders, network, pooled, same, search, stage, tensors
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 

@@ -34,6 +34,7 @@ def test_a_claim_is_judged_once_with_its_place_and_its_trials(tmp_path, lasem, v
     found = shown[shown["the paper says"] == "LASEM beats transfer at all layers"]
     assert found["verdict"].tolist() == [verdict] and found["trials"].tolist() == [3]
     assert ("above" if lasem > 0.38 else "below") in found["found"].item()
+    assert (found["n to decide"].item() == "") == (verdict != "undecided")
     assert f"1 {verdict}" in reproduction.tally(row) and "0 not run" in reproduction.tally(row)
 
 
@@ -48,8 +49,8 @@ def test_verdicts_are_counted_apart_for_stand_ins_and_corrected_for_each_other()
 
 def test_a_claim_knows_its_own_place_and_its_runs_their_data(tmp_path):
     table = reproduction.ledger(store_of(tmp_path, 0.41))
-    cost = table[table["claim"] == "LASEM HPS takes at most 1.5 times the time of all layers"]
-    assert set(cost["place"]) == {"Sec. 3, 4.1 and 4.2"}
+    forgets = table[table["claim"] == "LASEM HPS forgets less than the best static configuration"]
+    assert set(forgets["place"]) == {"Figure 7, Appendix B"}
     subset = store_of(tmp_path / "subset", 0.41, title="STL-10 (9-class subset)", dataset="stl10", base="df-cnn")
     shown = reproduction.decided(reproduction.ledger(subset))
     assert set(shown["data"]) == {"STL-10 (9-class subset)"}

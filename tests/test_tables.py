@@ -12,7 +12,7 @@ from lasem_core.common.statistics import NOT_RUN, UNDECIDED
 from lasem_core.runs import artefacts
 from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
-from lasem_core.views import claims, tables, verdicts, words
+from lasem_core.views import claims, readme, tables, verdicts, words
 from lasem_core.views.evidence import Evidence
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED
 
@@ -57,12 +57,14 @@ def test_published_orderings(margins, word):
 SETTLED = ("0111", "0101", "0111")
 
 
-def _pairs(dataset="cifar100", profile="quick", title=None, lasem=0.41, static=0.38, configs=SETTLED):
+def _pairs(dataset="cifar100", profile="quick", title=None, lasem=0.41, static=0.38, configs=SETTLED, base="hps"):
     made = []
     for seed in range(3):
-        place = {"dataset": dataset, "profile": profile, "seed": seed, "title": title, "configs": configs}
-        made.append(record(f"l{seed}", lasem + 0.001 * seed, **place))
-        made.append(record(f"s{seed}", static + 0.002 * seed, method="static", config="all", seconds=5.0, **place))
+        place = {"dataset": dataset, "profile": profile, "seed": seed, "title": title, "configs": configs, "base": base}
+        made.append(record(f"l{base}{seed}", lasem + 0.001 * seed, **place))
+        made.append(
+            record(f"s{base}{seed}", static + 0.002 * seed, method="static", config="all", seconds=5.0, **place)
+        )
     return Evidence("table3", profile, [r.spec for r in made], made)
 
 
@@ -246,8 +248,8 @@ def test_spread():
     assert words.spread(pd.Series([], dtype=float)) == "-"
 
 
-def test_readme_table_of_an_empty_store_names_the_paper(tmp_path):
-    table = tables.readme_table(RunStore(tmp_path))
+def test_results_table_of_an_empty_store_names_the_paper(tmp_path):
+    table = readme.results_table(RunStore(tmp_path))
     assert table.count("not run") == 24
     assert "24.7 ± 0.6" in table
 
@@ -256,27 +258,27 @@ QUICK = {"dataset": "cifar100", "profile": "quick"}
 PRUNED = QUICK | {"em": {"prune": "refreshed"}}
 
 
-def test_readme_table_leaves_other_experiments_out(tmp_path):
+def test_results_table_leaves_other_experiments_out(tmp_path):
     store = RunStore(tmp_path)
     store.put(record("planned", 0.4, **PRUNED))
     others = {"epochs": {"schedule": {"epochs": 40}}, "tasks": {"stream": {"n_tasks": 3}}, "threads": {"threads": 2}}
     others |= {"window": {"em": {"prune": "refreshed", "prune_every": 20}}, "exact": {"em": {}}}
     for number, (name, switches) in enumerate(others.items(), start=1):
         store.put(record(name, 0.9, seed=number, **PRUNED | switches))
-    assert "| LASEM, HPS | 40.0 (n=1) |" in tables.readme_table(store)
+    assert "| LASEM, HPS | 40.0 (n=1) |" in readme.results_table(store)
     store.put(record("again", 0.4, seed=4, **PRUNED))
-    assert "| LASEM, HPS | 40.0 ± 0.0 (n=2) |" in tables.readme_table(store)
+    assert "| LASEM, HPS | 40.0 ± 0.0 (n=2) |" in readme.results_table(store)
 
 
-def test_readme_table_says_where_only_exact_runs_are_stored(tmp_path):
+def test_results_table_says_where_only_exact_runs_are_stored(tmp_path):
     store = RunStore(tmp_path)
     store.put(record("exact", 0.3, **QUICK))
     store.put(record("static", 0.2, method="static", config="all", **QUICK))
-    table = tables.readme_table(store)
+    table = readme.results_table(store)
     assert "| LASEM, HPS (exact EM) | 30.0 (n=1) |" in table
     assert "| transfer at all layers, HPS | 20.0 (n=1) |" in table
     store.put(record("pruned", 0.4, seed=1, **PRUNED))
-    assert "| LASEM, HPS | 40.0 (n=1) |" in tables.readme_table(store)
+    assert "| LASEM, HPS | 40.0 (n=1) |" in readme.results_table(store)
 
 
 def test_choices_are_counted_by_data_and_sharing():
@@ -289,7 +291,8 @@ def test_choices_are_counted_by_data_and_sharing():
 def test_a_table_is_shown_under_readable_names_with_a_fixed_text(monkeypatch):
     shown = []
     monkeypatch.setattr(tables, "display", lambda bundle, raw: shown.append(bundle))
-    tables.show(claims.verdicts(_pairs()))
+    records = [*_pairs().records, *_pairs(lasem=0.35, base="tf").records]
+    tables.show(claims.verdicts(Evidence("table3", "quick", [r.spec for r in records], records)))
     tables.show(tables.summary_table(_pairs()))
     judged, summary = shown
     verdicts_shown = [

@@ -4,7 +4,8 @@ Per base and setting, medians of interleaved rounds in one process, in milliseco
 everywhere), the exact EM step, the pruned EM step in its steady state (one configuration evaluated), the E-step
 alone, the rooflines (the same convolutions alone, forward and backward, with their Gflop), and what a static step
 does besides them, part by part. Peak memory (MiB) of the exact step is measured in a process of its own. Only
-ratios within one call are meaningful; `spread` shows whether the machine was busy.
+ratios within one call are meaningful: medians over rounds of the ratio in each round, with a 95 % interval in
+`intervals` (none for fewer than six rounds); `spread` shows whether the machine was busy.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from concurrent.futures import ProcessPoolExecutor
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 from lasem_core.bench import BASES, SETTINGS, Call, spec_of
 from lasem_core.bench.parts import parts
 from lasem_core.bench.rooflines import bare, gflop
+from lasem_core.common.statistics import median_interval
 from lasem_core.data.stream import Batch
 from lasem_core.learners import Environment, TaskContext
 from lasem_core.learners.configured import ConfiguredLearner
@@ -32,11 +35,11 @@ from lasem_core.runs.run import make_learner
 from lasem_core.spec.run_spec import RunSpec
 
 RATIOS = {
-    "static / roofline": ("static_ms", "roofline_static_ms"),
-    "exact / roofline": ("exact_ms", "roofline_exact_ms"),
-    "exact / static": ("exact_ms", "static_ms"),
-    "pruned / static": ("pruned_ms", "static_ms"),
-    "estep / exact": ("estep_ms", "exact_ms"),
+    "static / roofline": ("static", "roofline_static"),
+    "exact / roofline": ("exact", "roofline_exact"),
+    "exact / static": ("exact", "static"),
+    "pruned / static": ("pruned", "static"),
+    "estep / mstep": ("estep", "mstep"),
 }
 
 
@@ -64,11 +67,14 @@ def _bench_base(setting: str, base: str, threads: int, rounds: int, precision: s
     with settings(spec):
         learners = _learners(setting, base, spec)
         times = _interleaved(_calls(**learners, shape=SETTINGS[setting][1]), rounds)
+    times["mstep"] = [exact - estep for exact, estep in zip(times["exact"], times["estep"], strict=True)]
     row = {f"{name}_ms": median(values) for name, values in times.items()}
     row["spread"] = max(_spread(values) for values in times.values())
     row |= {f"{name}_gflop": gflop(learner) for name, learner in learners.items() if name != "pruned"}
     row["peak_mb"] = _peak_memory(setting, base, threads, precision)
-    return row | {"ratios": {name: row[a] / row[b] for name, (a, b) in RATIOS.items()}}
+    by_round = {name: np.divide(times[a], times[b]) for name, (a, b) in RATIOS.items()}
+    row["ratios"] = {name: float(np.median(values)) for name, values in by_round.items()}
+    return row | {"intervals": {name: median_interval(values) for name, values in by_round.items()}}
 
 
 def _spread(values: list[float]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lasem_core.bench import BASES
@@ -21,7 +22,7 @@ TARGETS = {
     "exact / roofline": {"cifar100": 1.5, "stl10": 1.4, "stl10-9": 1.6},
     "exact / static": {},
     "pruned / static": {},
-    "estep / exact": {},
+    "estep / mstep": {},
     "peak_mb": {"cifar100": 1024, "stl10": 3072, "stl10-9": 8192},
 }
 ROW_NAMES = {
@@ -29,7 +30,7 @@ ROW_NAMES = {
     "exact / roofline": "exact EM step / roofline of the trie",
     "exact / static": "exact EM step / static step",
     "pruned / static": "pruned EM step in its steady state / static step",
-    "estep / exact": "E-step alone / exact EM step",
+    "estep / mstep": "E-step / the rest of the exact step",
     "peak_mb": "peak memory of the exact step (MB)",
 }
 # ms per step (static, 16 or 64 configurations) of the authors' TensorFlow code on two quiet cores of such a machine
@@ -79,8 +80,7 @@ _RELEASED_COLUMNS = (
 def matrix_units_table(folder: Path) -> str:
     """Milliseconds where the processor has matrix units for bf16, beside the authors' code on the same machine."""
     report = _read(folder / "amx-given.json")
-    titles = (" + ".join(name for name, there in report["isa"].items() if there), *_MATRIX_COLUMNS)
-    return _table(titles, [_beside_theirs(row) for row in report["rows"]])
+    return _table((_units(report["isa"]), *_MATRIX_COLUMNS), [_beside_theirs(row) for row in report["rows"]])
 
 
 _MATRIX_COLUMNS = (
@@ -113,40 +113,64 @@ def parts_table(folder: Path) -> str:
 
 
 def whole_table(folder: Path) -> str:
-    """One task from its first to its last epoch, LASEM (`refreshed`) against transfer at all layers."""
+    """Tasks from their first to their last epoch, LASEM (`refreshed`) against transfer at all layers."""
     rows = []
-    for path in sorted(folder.glob("whole-*.json")):
-        report = _read(path)
-        for base, row in report["bases"].items():
+    for base in BASES:
+        for report in _whole_tasks(folder, base):
+            row = report["bases"][base]
             course = " ".join(f"{part['ratio']:.2f}" for part in row["course"])
             numbers = [f"{row[name]:.{digits}f}" for name, digits in _WHOLE.items()]
-            rows.append((f"{report['setting']}, {base}", str(report["epochs"]), *numbers, course))
-    titles = ("", "epochs", "static (ms)", "LASEM (ms)", "ratio", "evaluated", "ratio by tenths of the run")
+            kind = f"{report['setting']}, {base}, seed {report['seed']}"
+            rows.append((kind, str(report["epochs"]), *numbers, course))
+    titles = ("one task", "epochs", "static (ms)", "LASEM (ms)", "ratio", "evaluated", "ratio by tenths of the run")
     return _table(titles, rows)
+
+
+def _whole_tasks(folder: Path, base: str) -> list[dict[str, Any]]:
+    reports = map(_read, sorted(folder.glob("whole-*.json")))
+    return [report for report in reports if base in report["bases"]]
 
 
 _WHOLE = {"static_ms": 1, "lasem_ms": 1, "ratio": 2, "evaluated": 2}
 
 
+def precision_table(folder: Path) -> str:
+    """Milliseconds with one thread in fp32 and bf16, on this processor's units for bf16."""
+    fp32, bf16 = (_read(folder / f"{name}.json") for name in ("cifar100", "cifar100-bf16"))
+    titles = (_units(bf16["isa"]), "step", "fp32 (ms)", "bf16 (ms)", "bf16 / fp32")
+    times = [(base, step, *(report["bases"][base][f"{step}_ms"] for report in (fp32, bf16)))
+             for step in ("static", "exact") for base in BASES]  # fmt: skip
+    return _table(titles, [(f"cifar100, {base}", step, f"{slow:.1f}", f"{fast:.1f}", f"{fast / slow:.2f}")
+                           for base, step, slow, fast in times])  # fmt: skip
+
+
 def cost_sentence(folder: Path) -> str:
     """What the search costs on CIFAR-100, for README."""
-    steps = _read(folder / "cifar100.json")["bases"]
-    exact = " / ".join(f"{steps[base]['ratios']['exact / static']:.1f}" for base in BASES)
-    whole = [_read(folder / f"whole-cifar100-{base}.json") for base in BASES]
-    pruned = " / ".join(f"{report['bases'][base]['ratio']:.2f}" for base, report in zip(BASES, whole, strict=True))
-    epochs = whole[0]["epochs"]
-    given = _read(folder / "amx-given.json")["rows"]
-    rows = [row for row in given if (row["setting"], row["step"]) == ("cifar100", "exact")]
-    bf16, fp32, theirs = (" / ".join(f"{row[name]:g}" for row in rows) for name in ("bf16", "fp32", "released"))
+    fp32, bf16 = (_read(folder / f"{name}.json") for name in ("cifar100", "cifar100-bf16"))
+    step = [fp32["bases"][base]["ratios"]["exact / static"] for base in BASES]
+    whole = [[report["bases"][base]["ratio"] for report in _whole_tasks(folder, base)] for base in BASES]
+    epochs = next(report["epochs"] for report in _whole_tasks(folder, BASES[0]))
+    here = [bf16["bases"][base]["exact_ms"] / fp32["bases"][base]["exact_ms"] for base in BASES]
+    given = _read(folder / "amx-given.json")
+    steps = (row for row in given["rows"] if (row["setting"], row["step"]) == ("cifar100", "exact"))
+    tiles = [row["bf16"] / row["fp32"] for row in steps]
     return (
-        f"On one CPU core an exact EM step over 16 configurations takes {exact} times a step of transfer at all\n"
-        f"layers (HPS / TF / DF-CNN); with `em.prune=refreshed` a whole CIFAR-100 task of {epochs} epochs, one\n"
-        f"per base, takes {pruned} times as long as with transfer at all layers.\n"
-        f"On a processor with matrix units for bf16 (AMX tiles; measured independently, two threads) the exact step\n"
-        f"takes {bf16} ms with `--precision bf16`, {fp32} ms in fp32, the default, and\n"
-        f"{theirs} ms in the released code. Without them, bf16 is slower than fp32; `lasem bench` says\n"
-        f"which kind of processor you have."
+        f"On one CPU core an exact EM step over 16 configurations takes {_slashed(step, 1)} times a step of\n"
+        f"transfer at all layers (HPS / TF / DF-CNN); with `em.prune=refreshed` a whole CIFAR-100 task of {epochs}\n"
+        f"epochs takes {_slashed(map(fmean, whole))} times as long (means of {len(whole[0])} tasks).\n"
+        f"With `--precision bf16` the exact step takes {_slashed(here)} of its time in fp32, the default, on a\n"
+        f"processor with {_units(bf16['isa'])}, and {_slashed(tiles)} on one with {_units(given['isa'])} (measured\n"
+        f"independently, two threads); `lasem bench` says which of these units yours has."
     )
+
+
+def _units(isa: dict[str, bool]) -> str:
+    return " + ".join(name for name, there in isa.items() if there)
+
+
+def _slashed(values: Iterable[float], digits: int = 2) -> str:
+    """HPS / TF / DF-CNN."""
+    return " / ".join(f"{value:.{digits}f}" for value in values)
 
 
 def estimates_table(folder: Path, store: RunStore) -> str:

@@ -56,24 +56,25 @@ class _Trainee:
 
 
 def whole_run(
-    setting: str, epochs: int, threads: int, bases: Sequence[str] = BASES, data: Path | None = None
+    setting: str, epochs: int, threads: int, bases: Sequence[str] = BASES, data: Path | None = None, seed: int = 0
 ) -> dict[str, Any]:
     """Train `epochs` epochs of one task of `setting` per base and return what `lasem bench --epochs --json` prints.
 
     Per base: `static_ms` and `lasem_ms` per mini-batch, their `ratio`, `evaluated` configurations per mini-batch;
     `course` has the same for each tenth of the run.
     """
-    specs = {base: _specs(setting, base, threads) for base in bases}
-    report = {"setting": setting, "threads": threads, "epochs": epochs, "static_every": STATIC_EVERY}
+    specs = {base: _specs(setting, base, threads, seed) for base in bases}
+    report = {"setting": setting, "threads": threads, "seed": seed, "epochs": epochs, "static_every": STATIC_EVERY}
     report["isa"] = bf16_units()
     em = next(iter(specs.values()))[1].em
     report |= {"prune": em.prune, "eps": em.prune_eps, "every": em.prune_every}
     return report | {"bases": {base: _measure(*pair, epochs, data) for base, pair in specs.items()}}
 
 
-def _specs(setting: str, base: str, threads: int) -> tuple[RunSpec, RunSpec]:
-    static = spec_of(setting, base, threads, method="static", profile="paper")
-    return static, spec_of(setting, base, threads, "refreshed", method="lasem", profile="paper")
+def _specs(setting: str, base: str, threads: int, seed: int) -> tuple[RunSpec, RunSpec]:
+    common = {"profile": "paper", "seed": seed}
+    static = spec_of(setting, base, threads, method="static", **common)
+    return static, spec_of(setting, base, threads, "refreshed", method="lasem", **common)
 
 
 def _measure(static_spec: RunSpec, lasem_spec: RunSpec, epochs: int, data: Path | None) -> dict[str, Any]:

@@ -28,17 +28,18 @@ def bench(
         int | None,
         typer.Option(min=1, help="instead: so many epochs of one real task, static and pruned LASEM in turns"),
     ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="with --epochs: which task and start, 0 by default")] = None,
     data: DataFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Time the steps of every base on this machine. Read the ratios; let nothing else run meanwhile."""
-    _refuse(epochs, {"--rounds": rounds, "--precision": precision}, {"--data": data})
+    _refuse(epochs, {"--rounds": rounds, "--precision": precision}, {"--data": data, "--seed": seed})
     threads = threads or os.cpu_count() or 1
     if epochs:
         from lasem_core.bench import BASES
         from lasem_core.bench.whole_run import whole_run
 
-        report = whole_run(setting, epochs, threads, base or BASES, data)
+        report = whole_run(setting, epochs, threads, base or BASES, data, seed or 0)
     else:
         report = _steps(setting, threads, rounds or ROUNDS, base, precision or "fp32")
     typer.echo(json.dumps(report) if as_json else describe(report))
@@ -69,8 +70,8 @@ def _steps(setting: str, threads: int, rounds: int, base: list[str] | None, prec
 def describe(report: dict) -> str:
     """Times in ms and their ratios, a column per base."""
     columns = {base: {**row, **row.get("ratios", {})} for base, row in report["bases"].items()}
-    names = [name for name in next(iter(columns.values())) if name not in ("ratios", "course")]
-    kind = "{epochs} epochs of one task" if "epochs" in report else "{precision}, medians of {rounds}"
+    names = [name for name in next(iter(columns.values())) if name not in ("ratios", "intervals", "course")]
+    kind = "{epochs} epochs of one task, seed {seed}" if "epochs" in report else "{precision}, medians of {rounds}"
     what = kind.format(**report)
     lines = [f"{report['setting']}, {report['threads']} threads, {what}", _units(report["isa"])]
     lines.append(f"{'':22}" + "".join(f"{base:>10}" for base in columns))

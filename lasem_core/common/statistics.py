@@ -17,6 +17,7 @@ from scipy import stats
 BETTER, WORSE = "better", "worse"
 EQUIVALENT, DIFFERENT, UNDECIDED, NOT_RUN = "equivalent", "different", "undecided", "not run"
 MIN_TRIALS = 3  # below, every verdict is `undecided`
+MOST_TRIALS = 100  # that anybody is told to make
 LEVEL = 0.05  # of each of the two tests
 
 
@@ -29,6 +30,13 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
         return float(values.mean()), float("nan")
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean()), float(half)
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the median between order statistics (at least 95 %, whatever the distribution); None below
+    six values, which bound none."""
+    found = stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(0.95)
+    return (float(found.low), float(found.high)) if np.isfinite([found.low, found.high]).all() else None
 
 
 def paired_p(differences: Sequence[float]) -> float:
@@ -112,6 +120,21 @@ def tost(differences: Sequence[float], margin: float) -> Equivalence:
         return Equivalence(float(values.mean()) if n else np.nan, np.nan, np.nan, n, margin)
     mean, half = t_interval(values, 1 - 2 * LEVEL)
     return Equivalence(mean, half, _p_value(mean, values.std(ddof=1) / np.sqrt(n), n, margin), n, margin)
+
+
+def trials_to_decide(differences: Sequence[float], level: float = 0.95, margin: float = 0.0) -> float:
+    """At how many trials a t-interval around the mean of `differences`, with their spread, would not hold `margin` on
+    either side of 0: an estimate, from few trials a rough one.
+
+    NaN below two differences or without spread; infinity above MOST_TRIALS.
+    """
+    values = np.asarray(differences, dtype=float)
+    if len(values) < 2 or not values.std():
+        return float("nan")
+    room, spread = abs(abs(values.mean()) - margin), values.std(ddof=1)
+    n = np.arange(max(MIN_TRIALS, len(values)), MOST_TRIALS + 1)
+    enough = n[stats.t.ppf((1 + level) / 2, n - 1) * spread / np.sqrt(n) < room]
+    return float(enough[0]) if len(enough) else float("inf")
 
 
 def _p_value(mean: float, error: float, n: int, margin: float) -> float:

@@ -15,7 +15,8 @@ from lasem_core.learners.static import SingleTask, Static
 from lasem_core.model import transfer
 from lasem_core.model.network import TaskTensors
 from lasem_core.model.small_networks import NETWORKS
-from lasem_core.model.staged import Stage, StagedNetwork, Stages, StageSharing
+from lasem_core.model.stage import Stage
+from lasem_core.model.staged import StagedNetwork, Stages, StageSharing
 from lasem_core.model.transfer import Initializer
 
 

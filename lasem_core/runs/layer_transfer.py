@@ -29,7 +29,8 @@ from lasem_core.data.stream import Batch, Split, Task
 from lasem_core.learners.protocol import Environment, TaskContext
 from lasem_core.learners.staged import StagedLasem
 from lasem_core.model.optim import learning_rate
-from lasem_core.model.staged import Factory, HeadFactory, Stages, seeded
+from lasem_core.model.stage import Factory, seeded
+from lasem_core.model.staged import HeadFactory, Stages
 from lasem_core.model.transfer import Initializer
 from lasem_core.runs import layer_transfer_input as given
 from lasem_core.runs.process import arithmetic

@@ -102,13 +102,25 @@ def _places(artefact: str, options: Options, store: RunStore) -> Iterator[list[_
 
 
 def _parts(artefact: str, options: Options, store: RunStore, only: Collection[str] = ()) -> list[list[_Part]]:
-    """`only`: these data sets, not those that the artefact shows whatever is asked for."""
+    """`only`: these data sets, not those that the artefact shows whatever is asked for. Trials beyond the planned ones
+    are shown where they are recorded, and not missed where they are not."""
     full, quick = (planned([artefact], options, profile) for profile in ("paper", "quick"))
     ways = [[spec for spec in way if not only or spec.dataset in only] for way in (full, quick, map(_exact, quick))]
-    found = find(list(dict.fromkeys(spec for way in ways for spec in way)), store, older=True, anywhere=True)
+    more = [[] if options.seeds else _other_seeds(way, store) for way in ways]
+    wanted = dict.fromkeys(spec for way in (*ways, *more) for spec in way)
+    found = find(list(wanted), store, older=True, anywhere=True)
     by_spec = {key_of(record.spec): record for record in found}
     places = dict.fromkeys((spec.dataset, spec.base) for spec in ways[0])
+    ways = [[*way, *(s for s in beyond if key_of(s) in by_spec)] for way, beyond in zip(ways, more, strict=True)]
     return [[_part(way, place, by_spec) for way in ways] for place in places]
+
+
+def _other_seeds(way: Sequence[RunSpec], store: RunStore) -> list[RunSpec]:
+    """The runs of the first planned seed with every other seed that is recorded on their data."""
+    planned, table = {spec.seed for spec in way}, store.summaries()
+    recorded = {name: set(map(int, rows["seed"])) - planned for name, rows in table.groupby("dataset")}
+    firsts = [spec for spec in way if spec.seed == min(planned) and spec.dataset in EVIDENTIAL]
+    return [s.model_copy(update={"seed": seed}) for s in firsts for seed in sorted(recorded.get(s.dataset, ()))]
 
 
 def _part(way: Sequence[RunSpec], place: tuple[str, str], found: Mapping[str, RunRecord]) -> _Part:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lasem_core.bench import tables as bench_tables
+from lasem_core.runs.plan import plan
+from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
-from lasem_core.views import choice, findings, one_run, pairs, planted, reproduction, visits
-from lasem_core.views.evidence import Evidence
+from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views import choice, costs, findings, one_run, pairs, planted, reproduction, verdicts, visits
+from lasem_core.views.costs import BENCH
+from lasem_core.views.evidence import Evidence, label, run_table
 from lasem_core.views.gather import gather
 from lasem_core.views.parameters import Options
-from lasem_core.views.tables import markdown, readme_table
+from lasem_core.views.tables import markdown, published
+from lasem_core.views.words import BASE_NAMES, METHOD_NAMES, METRIC_NAMES, spread
 
 ROOT = Path(__file__).parents[2]
-BENCH = ROOT / "outputs/bench"
 OPTIONS = Options(store=str(ROOT / "outputs/runs"))
 TABLES: dict[str, Callable[[], str]] = {
-    "results": lambda: readme_table(RunStore(ROOT / "outputs/runs")),
+    "results": lambda: results_table(RunStore(ROOT / "outputs/runs")),
     "claims": lambda: reproduction.tally(_ledger()),
     "decided": lambda: markdown(reproduction.decided(_ledger())),
     "headline": lambda: markdown(reproduction.headline(OPTIONS)),
@@ -38,19 +44,22 @@ TABLES: dict[str, Callable[[], str]] = {
     "pruning": lambda: markdown(pairs.verdict_table(pairs.pairs_of(_evidence("speed").records))),
     "remaining": lambda: markdown(reproduction.remaining(OPTIONS)),
     "networks": lambda: findings.sentence(_evidence("networks")),
+    "costs": lambda: markdown(costs.cost_table()),
     "cost": lambda: bench_tables.cost_sentence(BENCH),
     "steps": lambda: bench_tables.steps_table(BENCH),
     "parts": lambda: bench_tables.parts_table(BENCH),
     "released": lambda: bench_tables.released_table(BENCH),
+    "precision": lambda: bench_tables.precision_table(BENCH),
     "matrix": lambda: bench_tables.matrix_units_table(BENCH),
     "estimates": lambda: bench_tables.estimates_table(BENCH, RunStore(ROOT / "outputs/runs")),
     "whole": lambda: bench_tables.whole_table(BENCH),
 }
+COLUMNS = ("", *METRIC_NAMES.values(), "paper (2000 epochs)")  # of README's results
 PAGES = {
     "README.md": ("results", "claims", "ranks", "planted", "e-step", "cost", "networks"),
     "docs/report.md": ("claims", "decided", "headline", "locking", "planted", "ranks", "contrasts", "agreement",
-                       "growth", "e-step", "choice", "visited", "visits", "pruning", "remaining"),
-    "docs/speed.md": ("steps", "parts", "released", "matrix", "whole", "estimates"),
+                       "growth", "e-step", "choice", "visited", "visits", "pruning", "costs", "remaining"),
+    "docs/speed.md": ("steps", "parts", "released", "precision", "matrix", "whole", "estimates"),
 }  # fmt: skip
 
 
@@ -79,6 +88,49 @@ def _variants() -> pd.DataFrame:
 
 def _visits() -> pd.DataFrame:
     return visits.trial_table(_evidence("visits").records)
+
+
+def results_table(store: RunStore, dataset: str = "cifar100", profile: str = "quick") -> str:
+    """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3.
+
+    Only runs that Figure 3 plans, of any seed: another schedule or another switch is another experiment. Where pruned
+    EM is planned and only exact EM is stored, the row says so. A row marked † holds runs of an older generation of the
+    code.
+    """
+    stored = store.records(dataset=dataset, profile=profile, preset="paper", method=["lasem", "static"])
+    records = sorted(stored, key=lambda record: not record.stale)
+    planned, exact = (_planned_runs(dataset, profile, settings) for settings in ({}, {"em.prune": "off"}))
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    for base, name in product(("hps", "tf", "df-cnn"), ("lasem", "all")):
+        here = _trials_of(records, planned[base, name])
+        instead = [] if here else _trials_of(records, exact[base, name])
+        lines.append(_row(here or instead, planned[base, name], " (exact EM)" if instead else ""))
+    return "\n".join(lines)
+
+
+def _planned_runs(dataset: str, profile: str, settings: dict[str, str]) -> dict[tuple[str, str], RunSpec]:
+    """Figure 3's specifications by base and label, for one seed."""
+    specs = plan(["figure3"], profile, [0], dataset, settings=settings)
+    return {(spec.base, label(spec)): spec for spec in specs}
+
+
+def _trials_of(records: Iterable[RunRecord], planned: RunSpec) -> list[RunRecord]:
+    """The last record of every seed that is the planned run but for its seed."""
+    same = (r for r in records if r.spec.identity() == planned.model_copy(update={"seed": r.spec.seed}).identity())
+    return list({record.spec.seed: record for record in same}.values())
+
+
+def _row(records: list[RunRecord], planned: RunSpec, mark: str) -> str:
+    runs = run_table(records)
+    value, half = verdicts.published(planned.dataset, planned.base, planned.method)
+    mark += " †" if any(record.stale for record in records) else ""
+    words = [
+        f"{METHOD_NAMES[planned.method]}, {BASE_NAMES[planned.base]}{mark}",
+        *(spread(100 * runs[name]) for name in verdicts.ACCURACIES),
+        spread(runs["forgetting_ratio"], 2),
+        published(value, half) if np.isfinite(value) else "-",
+    ]
+    return "| " + " | ".join(word if word != "-" else "not run" for word in words) + " |"
 
 
 def shown(page: str, name: str) -> str:

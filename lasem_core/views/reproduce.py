@@ -28,12 +28,13 @@ from lasem_core.runs.pace import expected
 from lasem_core.runs.progress import is_silent
 from lasem_core.runs.record import canonical
 from lasem_core.spec.run_spec import RunSpec
+from lasem_core.views.costs import BENCH
 from lasem_core.views.gather import planned, stored
 from lasem_core.views.parameters import Options, literals, open_store
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SHOWN_IN = {"appendix_c": "table3"}  # artefacts without a notebook of their own
-DRAWN_FROM = dict.fromkeys(("explorer", "reproduction"), "figure3")  # they show the whole store; this has to be in it
+DRAWN_FROM = dict.fromkeys(("explorer", "reproduction"), "figure3")  # show the whole store, which this has to be in
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 AT_ONCE = 2
 
@@ -210,6 +211,8 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
         digest.update(canonical([found, left]))
     if name in DRAWN_FROM:
         digest.update(canonical(open_store(options.store).summaries()["run_id"]))
+        for path in sorted(BENCH.glob("*.json")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

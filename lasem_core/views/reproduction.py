@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from lasem_core.common.duration import spell
-from lasem_core.common.statistics import LEVEL, MIN_TRIALS, UNDECIDED, holm
+from lasem_core.common.statistics import LEVEL, MIN_TRIALS, MOST_TRIALS, UNDECIDED, holm
 from lasem_core.runs.find import find, without
 from lasem_core.runs.pace import Pace, expected, pace_of
 from lasem_core.runs.plan import EVIDENCE, plan
@@ -62,14 +63,22 @@ def tally(table: pd.DataFrame) -> str:
 
 
 def decided(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim that some run tells about, decided ones first: where, what we found, how many trials."""
+    """One row per claim that some run tells about, decided ones first: where, what we found, in how many trials, and
+    how many an undecided one would take."""
     tried = table[table["n"] > 0].copy()
     tried["is_open"] = tried["verdict"].str.startswith(UNDECIDED)
     tried = tried.sort_values("is_open", kind="stable")
     found = [row.found.format(by=by(row.margin, row.margin_ci, row.unit)) for row in tried.itertuples()]
     shown = tried[["statement", "place", "data"]].rename(columns={"statement": "the paper says", "place": "where"})
     shown = shown.assign(found=found, trials=tried["n"], profile=tried["profile"])
-    return shown.assign(**{"tasks × epochs": tried["scale"], "verdict": tried["verdict"]})
+    needed = [_needed(row.needed) if row.is_open else "" for row in tried.itertuples()]
+    return shown.assign(**{"tasks × epochs": tried["scale"], "verdict": tried["verdict"], "n to decide": needed})
+
+
+def _needed(n: float) -> str:
+    if np.isnan(n):
+        return "unknown"
+    return f"over {MOST_TRIALS}" if np.isinf(n) else f"{n:.0f}"
 
 
 def headline(options: Options) -> pd.DataFrame:

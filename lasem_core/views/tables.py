@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,9 @@ from IPython.display import display
 
 from lasem_core.common.statistics import NOT_RUN, t_interval
 from lasem_core.runs.artefacts import ARTEFACTS
-from lasem_core.runs.plan import plan
-from lasem_core.runs.record import RunRecord
-from lasem_core.runs.store import RunStore
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import verdicts
-from lasem_core.views.evidence import TIMED, Evidence, label, layer_frequency, leading_table, run_table
+from lasem_core.views.evidence import TIMED, Evidence, layer_frequency, leading_table
 from lasem_core.views.words import (
     BASE_NAMES,
     DATASET_NAMES,
@@ -225,7 +221,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Full names in place of the code's; value, interval and unit in one cell."""
     shown = table.copy()
     if {"paper", "paper_ci"} <= set(table):
-        shown["paper"] = [_published(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
+        shown["paper"] = [published(v, ci) for v, ci in zip(table["paper"], table["paper_ci"], strict=True)]
         shown["ours"] = [plus_minus(r.ours, r.ours_ci, 1 + ("%" not in r.unit), r.n) for r in table.itertuples()]
         shown = shown[["name", "unit", "paper", "ours", "profile", "scale", "verdict"]]
     if {"margin", "margin_ci"} <= set(table):
@@ -253,7 +249,7 @@ def _margin(row: Any) -> str:
     return plus_minus(scale * row.margin, scale * row.margin_ci, digits, row.n, "+", unit)
 
 
-def _published(value: float, half: float) -> str:
+def published(value: float, half: float) -> str:
     """As many digits as the paper prints."""
     digits = 1 if round(value, 1) == value and not (np.isfinite(half) and round(half, 1) != half) else 2
     return plus_minus(value, half, digits)
@@ -264,52 +260,6 @@ def markdown(table: pd.DataFrame) -> str:
     shown = readable(table).astype(str)
     rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-
-
-README_COLUMNS = ("", *METRIC_NAMES.values(), "paper (2000 epochs)")
-
-
-def readme_table(store: RunStore, dataset: str = "cifar100", profile: str = "quick") -> str:
-    """The README's table in Markdown: LASEM and transfer at all layers on every base, beside the paper's Table 3.
-
-    Only runs that Figure 3 plans, of any seed: another schedule or another switch is another experiment. Where pruned
-    EM is planned and only exact EM is stored, the row says so. A row marked † holds runs of an older generation of the
-    code.
-    """
-    stored = store.records(dataset=dataset, profile=profile, preset="paper", method=["lasem", "static"])
-    records = sorted(stored, key=lambda record: not record.stale)
-    planned, exact = (_planned(dataset, profile, settings) for settings in ({}, {"em.prune": "off"}))
-    lines = ["| " + " | ".join(README_COLUMNS) + " |", "|---" * len(README_COLUMNS) + "|"]
-    for base, name in product(("hps", "tf", "df-cnn"), ("lasem", "all")):
-        here = _trials(records, planned[base, name])
-        instead = [] if here else _trials(records, exact[base, name])
-        lines.append(_readme_row(here or instead, planned[base, name], " (exact EM)" if instead else ""))
-    return "\n".join(lines)
-
-
-def _planned(dataset: str, profile: str, settings: dict[str, str]) -> dict[tuple[str, str], RunSpec]:
-    """Figure 3's specifications by base and label, for one seed."""
-    specs = plan(["figure3"], profile, [0], dataset, settings=settings)
-    return {(spec.base, label(spec)): spec for spec in specs}
-
-
-def _trials(records: Iterable[RunRecord], planned: RunSpec) -> list[RunRecord]:
-    """The last record of every seed that is the planned run but for its seed."""
-    same = (r for r in records if r.spec.identity() == planned.model_copy(update={"seed": r.spec.seed}).identity())
-    return list({record.spec.seed: record for record in same}.values())
-
-
-def _readme_row(records: list[RunRecord], planned: RunSpec, mark: str) -> str:
-    runs = run_table(records)
-    value, half = verdicts.published(planned.dataset, planned.base, planned.method)
-    mark += " †" if any(record.stale for record in records) else ""
-    words = [
-        f"{METHOD_NAMES[planned.method]}, {BASE_NAMES[planned.base]}{mark}",
-        *(spread(100 * runs[name]) for name in verdicts.ACCURACIES),
-        spread(runs["forgetting_ratio"], 2),
-        _published(value, half) if np.isfinite(value) else "-",
-    ]
-    return "| " + " | ".join(word if word != "-" else "not run" for word in words) + " |"
 
 
 def write(table: pd.DataFrame, name: str, out: Path) -> None:

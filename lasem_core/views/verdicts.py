@@ -26,6 +26,7 @@ from lasem_core.common.statistics import (
     paired_p,
     t_interval,
     tost,
+    trials_to_decide,
 )
 from lasem_core.views.words import DATASET_NAMES
 
@@ -115,7 +116,8 @@ def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
         places = [*claim.datasets, *(name for name in elsewhere if name in set(counted["dataset"]))]
         rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
     words = ["claim", "statement", "where", "dataset", "data", "found", "unit", "same"]
-    return pd.DataFrame(rows, columns=[*words, "margin", "margin_ci", "n", "p", "profile", "scale", "verdict"])
+    numbers = ["margin", "margin_ci", "n", "needed", "p"]
+    return pd.DataFrame(rows, columns=[*words, *numbers, "profile", "scale", "verdict"])
 
 
 def scale(runs: pd.DataFrame) -> str:
@@ -147,10 +149,12 @@ def _margins(claim: Claim, runs: pd.DataFrame) -> tuple[pd.Series, str]:
 def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
     margins, profile = _margins(claim, runs)
     shown, same = runs[runs["profile"] == profile], claim.within is not None
-    mean, half = t_interval(margins, 1 - 2 * LEVEL if same else claim.level)
+    level = 1 - 2 * LEVEL if same else claim.level
+    mean, half = t_interval(margins, level)
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
     own |= {"profile": profile, "scale": scale(shown), "data": data(shown, dataset), "same": same}
     own |= {name: getattr(claim, name) for name in ("statement", "found", "unit", "where")}
+    own["needed"] = trials_to_decide(margins, level, claim.within or 0.0)
     own["p"] = tost(margins, claim.within).p if same else paired_p(margins) * LEVEL / (1 - claim.level)
     verdict = judge_sameness(margins, claim.within) if same else judge_ordering(margins, claim.level)
     decided = verdict in (REPRODUCED, NOT_REPRODUCED) and dataset not in claim.datasets

@@ -2,7 +2,7 @@
 
 base64( deflate( length of the header, 4 bytes | header, JSON | bytes ) )
 
-Probabilities are bytes, 255 for 1; `explorer.js` reads them where the header's `at` points. A task keeps at most
+Probabilities are bytes, 255 for 1; `page/data.js` reads them where the header's `at` points. A task keeps at most
 `EPOCHS` epochs, evenly spaced, and every last switch; of the first mini-batches `STEPS`, evenly spaced on a log axis;
 of more than `NAMES` configurations those that matter. A curve is written in one piece, each byte the step from the one
 before: small steps are what `deflate` makes most of.

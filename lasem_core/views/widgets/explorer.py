@@ -25,7 +25,10 @@ from lasem_core.views.reproduce import NOTEBOOKS
 from lasem_core.views.widgets.bundle import pack, sentence
 from lasem_core.views.widgets.still import still
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parent / "page"
+PARTS = ("elements", "data", "controls", "heat", "bars", "beliefs", "ranking", "export", "explorer")
+MODULE = "\n".join((PAGE / f"{name}.js").read_text("utf-8") for name in PARTS)
+STYLE = (PAGE / "explorer.css").read_text("utf-8")
 LEAST_RECORDED = 100  # mini-batches of a task: runs with fewer do not show how a belief forms, and are left out
 ENOUGH = f" (here: those with schedule.recorded of at least {LEAST_RECORDED})"
 TEXT = "[explorer of recorded runs]"
@@ -38,8 +41,8 @@ HINT = (
 class ExplorerWidget(anywidget.AnyWidget):
     """The live view. `selection` holds run, compare, task, layer, epoch and config, and may be set."""
 
-    _esm = HERE / "explorer.js"
-    _css = HERE / "explorer.css"
+    _esm = MODULE
+    _css = STYLE
     bundle = traitlets.Unicode().tag(sync=True)
     notebook = traitlets.Unicode().tag(sync=True)
     selection = traitlets.Dict().tag(sync=True)
@@ -115,11 +118,10 @@ class Explorer:
         alt = html.escape(self.finding)
         image = f'<img alt="{alt}" src="data:image/png;base64,{picture}">'
         given = json.dumps(self.given)
-        style, module = ((HERE / name).read_text("utf-8") for name in ("explorer.css", "explorer.js"))
         return (
-            f'<div class="lasem-explorer"><style>{style}</style>'
+            f'<div class="lasem-explorer"><style>{STYLE}</style>'
             f'<div class="stage" role="group" aria-label="{alt}">{image}<p>{HINT}</p></div>'
-            f'<script type="application/json">{given}</script></div><script type="module">{module}</script>'
+            f'<script type="application/json">{given}</script></div><script type="module">{MODULE}</script>'
         )
 
 
