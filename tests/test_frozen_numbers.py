@@ -1,7 +1,8 @@
 """Numbers that no redesign may change: a tiny run of every method, base and rule, against what it gave when frozen.
 
 On a processor and a torch of the kind that made them they are equal bit for bit; elsewhere, where sums round
-differently, the training losses agree to a thousandth, in bf16 with its 8 bits to a hundredth. A change that is meant stands in `version.CHANGES`, and then
+differently, the training losses agree to a thousandth, in bf16 with its 8 bits
+to a hundredth. A change that is meant stands in `generation.CHANGES`, and then
 
     python tests/test_frozen_numbers.py
 
