@@ -50,6 +50,7 @@ FLOATS = (
     ("--method apd", "apd.l1 apd.anchor"),
     ("--method den", "den.l1 den.l2 den.group_lasso den.drift den.loss_threshold den.sparsity_threshold"),
     ("--method darts --base hps", "darts.alpha_lr darts.alpha_weight_decay darts.weight_lr darts.weight_momentum"),
+    ("--method darts --base hps", "darts.weight_clip"),
     ("--method fixed-posterior --base hps", "em.fixed_mass"),
 )
 INTEGERS = "stream.n_tasks stream.classes_per_task optim.batch_size schedule.test_every em.m_steps em.prune_every"

@@ -115,18 +115,27 @@ def test_the_held_out_half_is_shuffled_once_a_pass(monkeypatch):
     assert not torch.equal(seen[0], seen[2])
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("name", ["sgd", "clipped sgd", "adam"])
 def test_optimizers_are_pytorch_s(name):
-    start = torch.randn(5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
-    if name == "sgd":
-        mine, reference = Sgd([ours], 0.9, 3e-4), torch.optim.SGD([theirs], 0.1, momentum=0.9, weight_decay=3e-4)
+    clip = 5.0 if name == "clipped sgd" else 0.0
+    start = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = ([row.clone().requires_grad_() for row in start] for _ in range(2))
+    if name == "adam":
+        ours, theirs, mine = ours[:1], theirs[:1], Adam(ours[0], (0.5, 0.999), 1e-3)
+        reference = torch.optim.Adam(theirs, 0.1, betas=(0.5, 0.999), weight_decay=1e-3)
     else:
-        mine = Adam(ours, (0.5, 0.999), 1e-3)
-        reference = torch.optim.Adam([theirs], 0.1, betas=(0.5, 0.999), weight_decay=1e-3)
+        mine = Sgd(ours, 0.9, 3e-4, clip)
+        reference = torch.optim.SGD(theirs, 0.1, momentum=0.9, weight_decay=3e-4)
+    norms = []
     for _ in range(5):
-        mine.step(torch.autograd.grad(ours.square().square().sum(), [ours]), 0.1)
+        mine.step(torch.autograd.grad(_fourth_powers(ours), ours), 0.1)
         reference.zero_grad()
-        theirs.square().square().sum().backward()
+        _fourth_powers(theirs).backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(theirs, clip or torch.inf))
         reference.step()
-    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)  # PyTorch divides by the norm and 1e-6
+    assert not clip or min(norms) < clip < max(norms)
+
+
+def _fourth_powers(parameters):
+    return sum(parameter.pow(4).sum() for parameter in parameters)

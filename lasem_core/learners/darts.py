@@ -199,7 +199,7 @@ class Darts(ConfiguredLearner):
 def _weight_optimizer(spec: RunSpec, parameters: list[Tensor]) -> Sgd | RMSProp:
     darts = spec.darts
     if darts.weight_optimizer == "sgd":
-        return Sgd(parameters, darts.weight_momentum, darts.weight_decay)
+        return Sgd(parameters, darts.weight_momentum, darts.weight_decay, darts.weight_clip)
     return RMSProp(parameters, spec.optim)
 
 

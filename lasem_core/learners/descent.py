@@ -10,10 +10,14 @@ from torch import Tensor
 
 
 class Sgd:
-    """v <- momentum v + g + decay w; w <- w - lr v (Sutskever et al. 2013, as PyTorch has it)."""
+    """v <- momentum v + g + decay w; w <- w - lr v (Sutskever et al. 2013, as PyTorch has it).
 
-    def __init__(self, parameters: Sequence[Tensor], momentum: float, decay: float):
-        self.parameters, self.momentum, self.decay = list(parameters), momentum, decay
+    Arguments:
+        clip: the norm of all gradients together is scaled down to it; 0: never.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], momentum: float, decay: float, clip: float = 0.0):
+        self.parameters, self.momentum, self.decay, self.clip = list(parameters), momentum, decay, clip
         self.velocity = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
 
     @torch.no_grad()
@@ -22,9 +26,15 @@ class Sgd:
         used = [i for i, gradient in enumerate(gradients) if gradient is not None]
         parameters, velocity = [self.parameters[i] for i in used], [self.velocity[i] for i in used]
         torch._foreach_mul_(velocity, self.momentum)
-        torch._foreach_add_(velocity, [gradients[i] for i in used])
+        torch._foreach_add_(velocity, self._clipped([gradients[i] for i in used]))
         torch._foreach_add_(velocity, parameters, alpha=self.decay)
         torch._foreach_add_(parameters, velocity, alpha=-lr)
+
+    def _clipped(self, gradients: list[Tensor]) -> Sequence[Tensor]:
+        if not self.clip:
+            return gradients
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        return torch._foreach_mul(gradients, (self.clip / norm).clamp(max=1))  # stays on the device
 
     def state(self) -> list[Tensor]:
         return self.velocity

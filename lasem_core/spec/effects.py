@@ -49,6 +49,7 @@ READERS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("darts", "method", ("darts",)),
     ("darts.alpha_lr darts.alpha_beta1 darts.alpha_beta2 darts.alpha_weight_decay", "darts.alpha_optimizer", ("adam",)),
     ("darts.weight_lr darts.weight_momentum darts.weight_decay", "darts.weight_optimizer", ("sgd",)),
+    ("darts.weight_clip", "darts.weight_optimizer", ("sgd",)),
     ("progressive", "method", ("progressive",)),
     ("den", "method", ("den",)),
     ("apd", "method", ("apd",)),

@@ -194,6 +194,7 @@ class DartsSpec(Part):
     weight_lr: Annotated[float, Field(gt=0)] = 0.025
     weight_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Rate = 3e-4
+    weight_clip: Rate = 0.0  # largest norm of the weights' gradient, 5 in the original; 0: any
 
 
 class ProgressiveSpec(Part):
