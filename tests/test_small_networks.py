@@ -129,7 +129,7 @@ def test_a_network_has_a_pace_of_its_own(tmp_path):
             for name, seconds, network, config in kinds]  # fmt: skip
     for one in made:
         store.put(one)
-    pace = pace_of(store)
+    pace = pace_of(store.summaries())
     seconds = [expected([one.spec], pace)[0] for one in made]
     assert seconds == pytest.approx([20.0, 90.0])
 

@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import contextmanager
 from itertools import product
-from types import SimpleNamespace
 
 import joblib
 import pandas as pd
@@ -289,7 +288,7 @@ def test_the_pace_of_records_counts_visits():
         {"dataset": "planted", "method": "lasem", "base": "hps", "model.network": "cnn", "em.prune": "off",
          "n_tasks": 2, "epochs": 5, "train_seconds": [20.0, 60.0], "stream.order": ["fixed", [0, 1, 0, 1, 0, 1]]}
     )  # fmt: skip
-    pace = pace_of(SimpleNamespace(summaries=lambda: table))
+    pace = pace_of(table)
     assert pace == {("planted", "lasem", "hps", "cnn", "off"): 2.0}
     spec = build_spec({}, {"stream.n_tasks": "2", "stream.order": "0,1,0", "schedule.epochs": "5"})
     assert expected([spec], pace) == (30.0, 0)

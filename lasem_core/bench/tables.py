@@ -45,9 +45,9 @@ RELEASED = {
 
 def steps_table(folder: Path) -> str:
     """Ratios of one thread, three settings side by side, HPS / TF / DF-CNN in a cell, with the target of each."""
-    reports = {setting: _read(folder / f"{setting}.json") for setting in SETTING_NAMES}
+    measured = {setting: _read(folder / f"{setting}.json") for setting in SETTING_NAMES}
     rows = [
-        (title, *(_cell(report, row, TARGETS[row].get(setting)) for setting, report in reports.items()))
+        (title, *(_cell(report, row, TARGETS[row].get(setting)) for setting, report in measured.items()))
         for row, title in ROW_NAMES.items()
     ]
     return _table(("HPS / TF / DF-CNN", *SETTING_NAMES.values()), rows)
@@ -55,8 +55,7 @@ def steps_table(folder: Path) -> str:
 
 def _cell(report: dict[str, Any], row: str, target: float | None) -> str:
     values = [report["bases"][base].get(row) or report["bases"][base]["ratios"][row] for base in BASES]
-    digits = 0 if row == "peak_mb" else 2
-    return " / ".join(f"{value:.{digits}f}" for value in values) + (f" (target: {target:g})" if target else "")
+    return _slashed(values, 0 if row == "peak_mb" else 2) + (f" (target: {target:g})" if target else "")
 
 
 def released_table(folder: Path) -> str:
@@ -116,7 +115,7 @@ def whole_table(folder: Path) -> str:
     """Tasks from their first to their last epoch, LASEM (`refreshed`) against transfer at all layers."""
     rows = []
     for base in BASES:
-        for report in _whole_tasks(folder, base):
+        for report in reports(folder, "whole-*.json", base):
             row = report["bases"][base]
             course = " ".join(f"{part['ratio']:.2f}" for part in row["course"])
             numbers = [f"{row[name]:.{digits}f}" for name, digits in _WHOLE.items()]
@@ -126,9 +125,10 @@ def whole_table(folder: Path) -> str:
     return _table(titles, rows)
 
 
-def _whole_tasks(folder: Path, base: str) -> list[dict[str, Any]]:
-    reports = map(_read, sorted(folder.glob("whole-*.json")))
-    return [report for report in reports if base in report["bases"]]
+def reports(folder: Path, names: str, base: str) -> list[dict[str, Any]]:
+    """What is stored under `names`, a pattern, and has this base."""
+    found = map(_read, sorted(folder.glob(names)))
+    return [report for report in found if base in report["bases"]]
 
 
 _WHOLE = {"static_ms": 1, "lasem_ms": 1, "ratio": 2, "evaluated": 2}
@@ -148,8 +148,9 @@ def cost_sentence(folder: Path) -> str:
     """What the search costs on CIFAR-100, for README."""
     fp32, bf16 = (_read(folder / f"{name}.json") for name in ("cifar100", "cifar100-bf16"))
     step = [fp32["bases"][base]["ratios"]["exact / static"] for base in BASES]
-    whole = [[report["bases"][base]["ratio"] for report in _whole_tasks(folder, base)] for base in BASES]
-    epochs = next(report["epochs"] for report in _whole_tasks(folder, BASES[0]))
+    tasks = {base: reports(folder, "whole-*.json", base) for base in BASES}
+    whole = [[report["bases"][base]["ratio"] for report in found] for base, found in tasks.items()]
+    epochs = tasks[BASES[0]][0]["epochs"]
     here = [bf16["bases"][base]["exact_ms"] / fp32["bases"][base]["exact_ms"] for base in BASES]
     given = _read(folder / "amx-given.json")
     steps = (row for row in given["rows"] if (row["setting"], row["step"]) == ("cifar100", "exact"))

@@ -11,7 +11,7 @@ from lasem_core import data as datasets
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.run import run_id_of
-from lasem_core.runs.store import RunStore
+from lasem_core.runs.store import KIND, RunStore
 from lasem_core.spec.run_spec import RunSpec
 
 Ids = Callable[[], Mapping[str, Sequence[str]]]  # run ids by `key_of` their specification
@@ -33,7 +33,8 @@ def find(
         older: where this code has made no record, one that an older generation made counts.
         anywhere: whatever data are at hand.
     """
-    ids = cache(partial(_ids, store))
+    specs = list(specs)
+    ids = cache(partial(_ids, specs, store))
     found = (_matched(spec, store, ids) if anywhere else _find(spec, store, data, older, ids) for spec in specs)
     return [record for record in found if record is not None]
 
@@ -52,10 +53,10 @@ def _matched(spec: RunSpec, store: RunStore, ids: Ids, here: str | None = None) 
     return next((record for record in records if record and here in (None, record.fingerprint)), None)
 
 
-def _ids(store: RunStore) -> Mapping[str, Sequence[str]]:
+def _ids(specs: Iterable[RunSpec], store: RunStore) -> Mapping[str, Sequence[str]]:
     """Those of the current code first."""
-    table = defaultdict(list)
-    for run_id, spec, _ in sorted(store.specifications(), key=lambda row: (row[2], row[0])):
+    table, kinds = defaultdict(list), {tuple(getattr(spec, name) for name in KIND) for spec in specs}
+    for run_id, spec, _ in sorted(store.specifications(kinds), key=lambda row: (row[2], row[0])):
         table[key_of(spec)].append(run_id)
     return table
 
@@ -64,6 +65,11 @@ def without(specs: Sequence[RunSpec], records: Sequence[RunRecord]) -> list[RunS
     """The specifications that none of the records belongs to."""
     there = {key_of(record.spec) for record in records}
     return [spec for spec in specs if key_of(spec) not in there]
+
+
+def trials(spec: RunSpec, seeds: Iterable[int]) -> list[RunSpec]:
+    """The run with each of the seeds."""
+    return [spec.model_copy(update={"seed": seed}) for seed in seeds]
 
 
 def key_of(spec: RunSpec) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from lasem_core.runs.store import RunStore
+import pandas as pd
+
 from lasem_core.spec.run_spec import RunSpec
 
 KIND = ["dataset", "method", "base", "model.network", "em.prune"]
@@ -15,9 +16,8 @@ KIND = ["dataset", "method", "base", "model.network", "em.prune"]
 Pace = Mapping[tuple[str, ...], float]  # seconds of an epoch, by kind of run
 
 
-def pace_of(store: RunStore) -> Pace:
-    """The median over the stored runs of every kind."""
-    table = store.summaries()
+def pace_of(table: pd.DataFrame) -> Pace:
+    """The median over the stored runs of every kind, from `RunStore.summaries`."""
     if table.empty:
         return {}
     orders = zip(table["stream.order"], table["n_tasks"], strict=True)

@@ -98,6 +98,7 @@ class ProcessMap:
 
 
 def _call(function: Callable[[Any], Any], item: Any, threads: int) -> Any:
+    _keep_freed_memory()
     torch.set_num_threads(threads)
     with arithmetic():
         return function(item)

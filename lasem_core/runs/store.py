@@ -19,7 +19,7 @@ import io
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,11 @@ from lasem_core.spec.command_line import CHOICES, command_line, flatten
 from lasem_core.spec.configs import TransferConfig
 from lasem_core.spec.run_spec import RunSpec
 
-__all__ = ["RunRecord", "RunStore"]
+__all__ = ["KIND", "RunRecord", "RunStore"]
 
 log = logging.getLogger("lasem")
 
+KIND = ("dataset", "method", "base", "seed")
 _DAY = 24 * 3600
 _ORDER = (*CHOICES[:5], "config", "seed", "run_id")
 
@@ -144,9 +145,15 @@ class RunStore:
         except OSError as error:
             raise LasemError(f"cannot read the store {self.root}: {error.strerror or error}") from error
 
-    def specifications(self) -> Iterator[tuple[str, RunSpec, bool]]:
-        """Run id, specification and whether it is stale, of every record whose specification this version knows."""
+    def specifications(self, kinds: Collection[tuple[Any, ...]]) -> Iterator[tuple[str, RunSpec, bool]]:
+        """Run id, specification and whether it is stale, of the records whose specification this version knows.
+
+        Arguments:
+            kinds: the values of `KIND` that are asked for; the rest of a specification takes time to be read.
+        """
         for document in self._documents():
+            if tuple(document["spec"][name] for name in KIND) not in kinds:
+                continue
             with suppress(ValidationError):
                 yield document["run_id"], RunSpec(**document["spec"]), is_stale(document)
 
@@ -209,9 +216,7 @@ def _summary_row(document: dict[str, Any]) -> dict[str, Any]:
     spec, summary = document["spec"], document["summary"]
     row = flat_row(document["run_id"], spec, summary, document["measured"])
     row |= {"config": spec["config"], "stale": is_stale(document)}
-    settings = {name: value for name, value in (_NEUTRAL | dict(flatten(spec))).items() if name not in row}
-    others = {name: value for name, value in summary.items() if name not in row}
-    return row | others | settings
+    return {**row, **summary, **_NEUTRAL, **dict(flatten(spec)), **row}  # `row` says it last, and comes first
 
 
 def _chosen(rows: list[dict[str, Any]], where: dict[str, object]) -> list[dict[str, Any]]:

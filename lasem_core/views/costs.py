@@ -7,14 +7,14 @@ t-interval over tasks. Other machines have other ratios: these verdicts are not 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lasem_core.bench import BASES
+from lasem_core.bench.tables import reports
 from lasem_core.common.statistics import MIN_TRIALS, NOT_RUN, UNDECIDED, t_interval
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED, targets
 from lasem_core.views.words import BASE_NAMES
@@ -60,7 +60,7 @@ def paper_costs() -> list[Cost]:
 
 def cost_table(folder: Path = BENCH) -> pd.DataFrame:
     """One row per statement and base: the paper's bound, our ratio with its interval, n, verdict."""
-    return pd.DataFrame([_row(cost, base, folder) for cost in paper_costs() for base in BASE_NAMES if base != "none"])
+    return pd.DataFrame([_row(cost, base, folder) for cost in paper_costs() for base in BASES])
 
 
 def _row(cost: Cost, base: str, folder: Path) -> dict[str, object]:
@@ -82,7 +82,7 @@ def judge_bound(low: float, high: float, bound: float) -> str:
 
 
 def _step(cost: Cost, base: str, folder: Path) -> Measured:
-    for report in _reports(folder, f"{cost.setting}.json", base):
+    for report in reports(folder, f"{cost.setting}.json", base):
         row = report["bases"][base]
         low, high = row["intervals"][cost.ratio] or (np.nan, np.nan)
         return row["ratios"][cost.ratio], low, high, report["rounds"]
@@ -90,12 +90,7 @@ def _step(cost: Cost, base: str, folder: Path) -> Measured:
 
 
 def _whole(cost: Cost, base: str, folder: Path) -> Measured:
-    ratios = [report["bases"][base]["ratio"] for report in _reports(folder, f"whole-{cost.setting}-*.json", base)]
+    ratios = [report["bases"][base]["ratio"] for report in reports(folder, f"whole-{cost.setting}-*.json", base)]
     mean, half = t_interval(ratios)
     half = half if len(ratios) >= MIN_TRIALS else np.nan
     return mean, mean - half, mean + half, len(ratios)
-
-
-def _reports(folder: Path, names: str, base: str) -> list[dict[str, Any]]:
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(names))]
-    return [report for report in reports if base in report["bases"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lasem_core.bench import tables as bench_tables
+from lasem_core.runs.find import find, trials
 from lasem_core.runs.plan import plan
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
@@ -97,14 +98,12 @@ def results_table(store: RunStore, dataset: str = "cifar100", profile: str = "qu
     EM is planned and only exact EM is stored, the row says so. A row marked † holds runs of an older generation of the
     code.
     """
-    stored = store.records(dataset=dataset, profile=profile, preset="paper", method=["lasem", "static"])
-    records = sorted(stored, key=lambda record: not record.stale)
+    seeds = sorted(set(store.summaries(dataset=dataset)["seed"]))
     planned, exact = (_planned_runs(dataset, profile, settings) for settings in ({}, {"em.prune": "off"}))
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     for base, name in product(("hps", "tf", "df-cnn"), ("lasem", "all")):
-        here = _trials_of(records, planned[base, name])
-        instead = [] if here else _trials_of(records, exact[base, name])
-        lines.append(_row(here or instead, planned[base, name], " (exact EM)" if instead else ""))
+        here, instead = (find(trials(runs[base, name], seeds), store, anywhere=True) for runs in (planned, exact))
+        lines.append(_row(here or instead, planned[base, name], " (exact EM)" if instead and not here else ""))
     return "\n".join(lines)
 
 
@@ -112,12 +111,6 @@ def _planned_runs(dataset: str, profile: str, settings: dict[str, str]) -> dict[
     """Figure 3's specifications by base and label, for one seed."""
     specs = plan(["figure3"], profile, [0], dataset, settings=settings)
     return {(spec.base, label(spec)): spec for spec in specs}
-
-
-def _trials_of(records: Iterable[RunRecord], planned: RunSpec) -> list[RunRecord]:
-    """The last record of every seed that is the planned run but for its seed."""
-    same = (r for r in records if r.spec.identity() == planned.model_copy(update={"seed": r.spec.seed}).identity())
-    return list({record.spec.seed: record for record in same}.values())
 
 
 def _row(records: list[RunRecord], planned: RunSpec, mark: str) -> str:

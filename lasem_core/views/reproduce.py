@@ -211,6 +211,7 @@ def _key(source: Path, given: dict[str, Any], name: str, options: Options) -> st
         digest.update(canonical([found, left]))
     if name in DRAWN_FROM:
         digest.update(canonical(open_store(options.store).summaries()["run_id"]))
+    if name == "reproduction":
         for path in sorted(BENCH.glob("*.json")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

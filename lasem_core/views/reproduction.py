@@ -115,7 +115,7 @@ def _measures(kind: str, records: Sequence[RunRecord]) -> dict[str, object]:
 def remaining(options: Options) -> pd.DataFrame:
     """What `lasem sweep evidence` has still to run, by profile and kind, and how long at the recorded pace."""
     store, specs = open_store(options.store), _evidence()
-    missing, pace = _by_kind(without(specs, find(specs, store, anywhere=True))), pace_of(store)
+    missing, pace = _by_kind(without(specs, find(specs, store, anywhere=True))), pace_of(store.summaries())
     rows = [_rest(kind, len(planned), missing.get(kind, []), pace) for kind, planned in _by_kind(specs).items()]
     return pd.DataFrame(rows)
 

@@ -261,13 +261,12 @@ def test_dark(explorer, shots):
     explorer.screenshot(path=shots / "page-dark.png", full_page=True)
 
 
-def test_every_control_answers_within_50_ms_on_all_records(explorer, records):
-    """Script, style and layout; the median of seven, and the best of three goes on a machine that does other work."""
+def test_no_control_takes_as_long_as_a_table_of_350_runs(explorer, records):
+    """About 50 ms on a quiet machine: script, style and layout, on all records; the best of three goes."""
     assert len(records) > 500
     rounds = [explorer.evaluate(LATENCY.read_text()) for _ in range(3)]
     best = {name: min(round_[name] for round_ in rounds) for name in rounds[0]}
-    print({name: round(ms, 1) for name, ms in best.items()})
-    assert max(best.values()) < 50, best
+    assert max(best.values()) < 1, best
 
 
 def test_without_scripts_there_is_a_picture(browser, file, shots):
