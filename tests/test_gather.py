@@ -70,6 +70,16 @@ def test_another_data_set_stands_in_where_two_methods_are_recorded_on_it(kept):
     assert _ids(kept.shown("table1", dataset="office-home")) == []
 
 
+def test_the_store_is_read_three_times_whatever_the_artefact_needs(kept, monkeypatch):
+    """As a table, and for the specifications of the paper's data sets and of one that stands in."""
+    kept.put("d", "table1", method="darts", base="df-cnn")
+    kept.put("l", "table1", method="lasem", base="df-cnn")
+    lists, documents = [], RunStore._documents
+    monkeypatch.setattr(RunStore, "_documents", lambda store: lists.append(store) or documents(store))
+    assert _ids(kept.shown("table1")) == ["d", "l"]
+    assert len(lists) == 3
+
+
 def test_trials_beyond_the_plan_count_where_they_are_recorded(kept):
     planned = len(kept.shown().specs)
     kept.put("first", method="lasem", base="hps")

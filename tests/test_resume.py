@@ -117,7 +117,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
     try:
         _wait_for(lambda: list(checkpoints.glob("*.pt")))  # the first task has ended
         first.send_signal(signal.SIGINT)
-        _, said = first.communicate(timeout=120)
+        _, said = first.communicate(timeout=600)
     finally:
         first.kill()
     assert first.returncode == 130
@@ -129,7 +129,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
     assert not list(checkpoints.iterdir())
 
 
-def _wait_for(condition, seconds=240):
+def _wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

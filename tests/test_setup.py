@@ -18,7 +18,7 @@ def _pyproject():
 
 
 def _make(folder, *arguments):
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 def test_environment_yml_equals_pyproject():
