@@ -262,7 +262,7 @@ def test_dark(explorer, shots):
 
 
 def test_no_control_takes_as_long_as_a_table_of_350_runs(explorer, records):
-    """About 50 ms on a quiet machine: script, style and layout, on all records; the best of three goes."""
+    """Script, style and layout, on all records; the best of three goes. Milliseconds would be the machine's."""
     assert len(records) > 500
     rounds = [explorer.evaluate(LATENCY.read_text()) for _ in range(3)]
     best = {name: min(round_[name] for round_ in rounds) for name in rounds[0]}
