@@ -34,7 +34,7 @@ class Sgd:
         if not self.clip:
             return gradients
         norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        return torch._foreach_mul(gradients, (self.clip / norm).clamp(max=1))  # stays on the device
+        return torch._foreach_mul(gradients, (self.clip / (norm + 1e-6)).clamp(max=1))  # PyTorch's; stays on the device
 
     def state(self) -> list[Tensor]:
         return self.velocity

@@ -11,7 +11,7 @@ from lasem_core import data as datasets
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.run import run_id_of
-from lasem_core.runs.store import KIND, RunStore
+from lasem_core.runs.store import LABELS, RunStore
 from lasem_core.spec.run_spec import RunSpec
 
 Ids = Callable[[], Mapping[str, Sequence[str]]]  # run ids by `key_of` their specification
@@ -55,7 +55,7 @@ def _matched(spec: RunSpec, store: RunStore, ids: Ids, here: str | None = None) 
 
 def _ids(specs: Iterable[RunSpec], store: RunStore) -> Mapping[str, Sequence[str]]:
     """Those of the current code first."""
-    table, kinds = defaultdict(list), {tuple(getattr(spec, name) for name in KIND) for spec in specs}
+    table, kinds = defaultdict(list), {tuple(getattr(spec, name) for name in LABELS) for spec in specs}
     for run_id, spec, _ in sorted(store.specifications(kinds), key=lambda row: (row[2], row[0])):
         table[key_of(spec)].append(run_id)
     return table

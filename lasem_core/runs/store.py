@@ -45,11 +45,11 @@ from lasem_core.spec.command_line import CHOICES, command_line, flatten
 from lasem_core.spec.configs import TransferConfig
 from lasem_core.spec.run_spec import RunSpec
 
-__all__ = ["KIND", "RunRecord", "RunStore"]
+__all__ = ["LABELS", "RunRecord", "RunStore"]
 
 log = logging.getLogger("lasem")
 
-KIND = ("dataset", "method", "base", "seed")
+LABELS = ("dataset", "method", "base", "seed")
 _DAY = 24 * 3600
 _ORDER = (*CHOICES[:5], "config", "seed", "run_id")
 
@@ -149,10 +149,10 @@ class RunStore:
         """Run id, specification and whether it is stale, of the records whose specification this version knows.
 
         Arguments:
-            kinds: the values of `KIND` that are asked for; the rest of a specification takes time to be read.
+            kinds: the values of `LABELS` that are asked for; the rest of a specification takes time to be read.
         """
         for document in self._documents():
-            if tuple(document["spec"][name] for name in KIND) not in kinds:
+            if tuple(document["spec"][name] for name in LABELS) not in kinds:
                 continue
             with suppress(ValidationError):
                 yield document["run_id"], RunSpec(**document["spec"]), is_stale(document)

@@ -114,7 +114,7 @@ def _parts(
     ways = [[spec for spec in way if not only or spec.dataset in only] for way in (full, quick, map(_exact, quick))]
     more = [[] if options.seeds else _other_seeds(way, seeds) for way in ways]
     wanted = dict.fromkeys(spec for way in (*ways, *more) for spec in way)
-    found = find(list(wanted), store, older=True, anywhere=True)
+    found = find(wanted, store, older=True, anywhere=True)
     by_spec = {key_of(record.spec): record for record in found}
     places = dict.fromkeys((spec.dataset, spec.base) for spec in ways[0])
     ways = [[*way, *(s for s in beyond if key_of(s) in by_spec)] for way, beyond in zip(ways, more, strict=True)]

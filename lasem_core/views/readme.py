@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lasem_core.bench import tables as bench_tables
-from lasem_core.runs.find import find, trials
+from lasem_core.runs.find import find, key_of, trials
 from lasem_core.runs.plan import plan
 from lasem_core.runs.record import RunRecord
 from lasem_core.runs.store import RunStore
@@ -99,11 +99,15 @@ def results_table(store: RunStore, dataset: str = "cifar100", profile: str = "qu
     code.
     """
     seeds = sorted(set(store.summaries(dataset=dataset)["seed"]))
-    planned, exact = (_planned_runs(dataset, profile, settings) for settings in ({}, {"em.prune": "off"}))
+    rows = list(product(("hps", "tf", "df-cnn"), ("lasem", "all")))
+    runs = [_planned_runs(dataset, profile, settings) for settings in ({}, {"em.prune": "off"})]
+    wanted = {(n, row): trials(specs[row], seeds) for n, specs in enumerate(runs) for row in rows}
+    stored = find(chain.from_iterable(wanted.values()), store, anywhere=True)
+    found = {key_of(record.spec): record for record in stored}
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    for base, name in product(("hps", "tf", "df-cnn"), ("lasem", "all")):
-        here, instead = (find(trials(runs[base, name], seeds), store, anywhere=True) for runs in (planned, exact))
-        lines.append(_row(here or instead, planned[base, name], " (exact EM)" if instead and not here else ""))
+    for row in rows:
+        here, exact = ([found[key] for key in map(key_of, wanted[n, row]) if key in found] for n in (0, 1))
+        lines.append(_row(here or exact, runs[0][row], " (exact EM)" if exact and not here else ""))
     return "\n".join(lines)
 
 
