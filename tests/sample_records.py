@@ -21,8 +21,12 @@ def record(run_id, peak=0.4, forgetting=0.9, configs=("0111", "0101", "0111"), t
         "other_cores": 0.0,
         "task_train_seconds": [4.0, 3.0, 3.0],
     }
-    tables = history(configs), posterior(configs, spec), accuracy(peak, forgetting)
-    return RunRecord(run_id, spec, "data", summary, measured, *tables)
+    tables = {
+        "history": history(configs),
+        "posterior": posterior(configs, spec),
+        "accuracy": accuracy(peak, forgetting),
+    }
+    return RunRecord(run_id, spec, "data", summary, measured, tables)
 
 
 def history(configs, epochs=4):

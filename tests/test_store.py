@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -42,11 +44,13 @@ def make_record(run_id=RUN_ID, seed=0, **summary):
         summary={"peak_at_best_valid": np.float32(0.5), "forgetting_ratio": float("nan"), "configs": ["0101"]}
         | summary,
         measured={"train_seconds": 1.5, "libraries": {"torch": "2"}},
-        history=pd.DataFrame({"epoch": [0, 1], "loss": [np.nan, 0.1], "config": ["0101", None]}),
-        posterior=pd.DataFrame(
-            place | {"epoch": [1, 1], "step": [0, 0], "config": ["1", "0"], "mass": np.float16([0.3, 0.7])}
-        ),
-        accuracy=pd.DataFrame(place | {"when": ["epoch", "after"], "test_accuracy": [0.1, 0.2]}),
+        tables={
+            "history": pd.DataFrame({"epoch": [0, 1], "loss": [np.nan, 0.1], "config": ["0101", None]}),
+            "posterior": pd.DataFrame(
+                place | {"epoch": [1, 1], "step": [0, 0], "config": ["1", "0"], "mass": np.float16([0.3, 0.7])}
+            ),
+            "accuracy": pd.DataFrame(place | {"when": ["epoch", "after"], "test_accuracy": [0.1, 0.2]}),
+        },
     )
 
 
@@ -78,7 +82,7 @@ def test_digest_sees_every_part_of_the_identical_part():
     record = make_record()
     other = record.accuracy.assign(test_accuracy=[0.1, np.nextafter(0.2, 1)])
     assert replace(record, measured={}).digest() == record.digest()
-    assert replace(record, accuracy=other).digest() != record.digest()
+    assert replace(record, tables={**record.tables, "accuracy": other}).digest() != record.digest()
     assert make_record(peak_at_best_valid=0.6).digest() != record.digest()
 
 
@@ -316,6 +320,25 @@ def test_a_list_of_runs_opens_one_file_of_each_and_builds_no_specification(store
     monkeypatch.setattr(RunSpec, "__init__", None)
     assert len(store.summaries()) == 3
     assert opened == ["record.json"] * 3
+    assert len(RunStore(store.root).summaries()) == 3
+    assert opened == ["record.json"] * 3, "read again though no file has changed"
+
+
+def test_a_record_that_has_changed_is_listed_as_it_is_now(store):
+    path = store.put(make_record()).path
+    assert store.summaries()["peak_at_best_valid"].tolist() == [0.5]
+    shutil.rmtree(path)
+    store.put(make_record(peak_at_best_valid=0.7))
+    assert store.summaries()["peak_at_best_valid"].tolist() == [0.7]
+
+
+def test_tables_are_decoded_once_and_only_when_asked_for(store, monkeypatch):
+    store.put(make_record())
+    decoded, read = [], pq.ParquetFile.read
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda file, **how: decoded.append(file) or read(file, **how))
+    record = store.get(RUN_ID)
+    assert record.row["peak_at_best_valid"] == 0.5 and decoded == []
+    assert record.history is record.history and len(decoded) == 1
 
 
 def test_five_thousand_records(tmp_path):

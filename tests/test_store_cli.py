@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from lasem_core.cli import main
 from lasem_core.cli.runs import runs
 from lasem_core.common.errors import LasemError
-from lasem_core.runs.record import ROW
+from lasem_core.runs.record import ROW, TABLES
 from lasem_core.runs.store import RunRecord, RunStore
 from lasem_core.spec.run_spec import RunSpec
 
@@ -24,7 +24,7 @@ def folder(tmp_path):
     for seed in range(2):
         summary = {"peak_at_best_valid": 0.25 + seed / 2, "forgetting_ratio": None, "configs": ["0101"]}
         measured = {"train_seconds": 30.0, "eval_seconds": 1.0}
-        store.put(RunRecord(f"{seed}abc", RunSpec(seed=seed), "f", summary, measured, empty, empty, empty))
+        store.put(RunRecord(f"{seed}abc", RunSpec(seed=seed), "f", summary, measured, dict.fromkeys(TABLES, empty)))
     return store.root
 
 
@@ -85,7 +85,8 @@ def varied(tmp_path):
     network = {"channels": (4, 4), "kernels": (3, 3), "pools": (1, 2)}
     other = RunSpec(method="fixed-posterior", config="10", em={"rollback": False}, stream=order, model=network)
     for run_id, spec in (("0abc", RunSpec()), ("1abc", other)):
-        store.put(RunRecord(run_id, spec, "f", {"peak_at_best_valid": 0.5, "configs": ["10"]}, {}, empty, empty, empty))
+        summary = {"peak_at_best_valid": 0.5, "configs": ["10"]}
+        store.put(RunRecord(run_id, spec, "f", summary, {}, dict.fromkeys(TABLES, empty)))
     return store.root
 
 

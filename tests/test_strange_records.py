@@ -14,6 +14,7 @@ import pytest
 from lasem_core.cli import app, exit_status
 from lasem_core.common.disk import replacing
 from lasem_core.common.errors import LasemError
+from lasem_core.runs.record import TABLES
 from lasem_core.runs.record_files import _seal
 from lasem_core.runs.store import RunRecord, RunStore
 from lasem_core.spec.run_spec import RunSpec
@@ -30,7 +31,7 @@ def _record(run_id, seed):
     table = pd.DataFrame({"epoch": [1]})
     summary = {"peak_at_best_valid": 0.5, "final_accuracy": 0.5, "forgetting_ratio": 1.0, "configs": ["0101"]}
     measured = {"train_seconds": 1.0, "eval_seconds": 1.0}
-    return RunRecord(run_id, RunSpec(seed=seed), "f", summary, measured, table, table, table)
+    return RunRecord(run_id, RunSpec(seed=seed), "f", summary, measured, dict.fromkeys(TABLES, table))
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ class Runs:
         at_quick: settings for profile quick only, whose own schedule would take days here.
         trials: seeds at profile quick, where it is not the data set's usual number.
         only_at: the profiles it is made for; empty: every one.
+        rehearsed: the bases that profile smoke trains; empty: all of them.
         profile, seeds: fixed for this family, whatever a plan asks for.
     """
 
@@ -44,6 +45,7 @@ class Runs:
     at_quick: Mapping[str, Any] = field(default_factory=dict)
     trials: int | None = None
     only_at: tuple[str, ...] = ()
+    rehearsed: tuple[str, ...] = ()
     profile: str | None = None
     seeds: Sequence[int] | None = None
 
@@ -61,7 +63,7 @@ def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: 
     """Three tasks of every relatedness: the fourth would use the first one's channel again."""
     streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
     settings = tuple(merge({"stream": stream}, choices) for stream in streams)
-    return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True)
+    return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True, rehearsed=("hps",))
 
 
 def _choices() -> Iterator[Runs]:
@@ -185,6 +187,7 @@ DYNAMICS = Runs(
     ("hps", "df-cnn"),
     settings=(*_SWITCHES, *(_em(m_steps=n) for n in (2, 5))),
     at_quick=_scale(3, 60),
+    rehearsed=("hps",),
 )
 FIXED = (
     Runs(

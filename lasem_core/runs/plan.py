@@ -70,7 +70,8 @@ def _expand(
 ) -> Iterator[RunSpec]:
     common = common | ({"profile": family.profile} if family.profile else {})
     seeds = seeds if family.seeds is None else family.seeds
-    for name, base in product(_datasets(family, dataset), family.bases):
+    bases = family.rehearsed if common["profile"] == "smoke" and family.rehearsed else family.bases
+    for name, base in product(_datasets(family, dataset), bases):
         options = common | {"dataset": name, "method": family.method, "base": base}
         options = merge(options, family.at_quick if common["profile"] == "quick" else {})
         depth = build_spec(options, settings).model.depth

@@ -31,9 +31,7 @@ class RunRecord:
         fingerprint: hash of the data it saw.
         summary: flat results and `configs`, one bit string per task; part of the identical part.
         measured: seconds, memory, host, library and code versions.
-        history: metrics per epoch.
-        posterior: position, task, epoch, step, config, mass (float16).
-        accuracy: position, task, when, test_accuracy.
+        tables: `TABLES` by name; those of a stored record are decoded when they are first asked for.
         path: its folder, None before it is stored.
         stale: made by an older generation of the code, see `generation.CHANGES`.
     """
@@ -43,11 +41,24 @@ class RunRecord:
     fingerprint: str
     summary: dict[str, Any]
     measured: dict[str, Any]
-    history: pd.DataFrame
-    posterior: pd.DataFrame
-    accuracy: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
     path: Path | None = None
     stale: bool = False
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Metrics per epoch."""
+        return self.tables["history"]
+
+    @property
+    def posterior(self) -> pd.DataFrame:
+        """position, task, epoch, step, config, mass (float16)."""
+        return self.tables["posterior"]
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """position, task, when, test_accuracy."""
+        return self.tables["accuracy"]
 
     @property
     def configs(self) -> list[str]:
@@ -66,7 +77,7 @@ class RunRecord:
         """
         digest = hashlib.sha256(canonical(self.summary))
         for name in TABLES:
-            digest.update(getattr(self, name).to_csv(index=False).encode())
+            digest.update(self.tables[name].to_csv(index=False).encode())
         return digest.hexdigest()
 
 

@@ -25,6 +25,11 @@ ALL = 64
 LIBRARIES = ("torch", "numpy", "pandas", "lasem")
 
 
+def tables(life: Lifetime) -> dict[str, pd.DataFrame]:
+    """The tables of a record, see `record.TABLES`."""
+    return {"history": history_table(life), "posterior": posterior_table(life), "accuracy": accuracy_table(life)}
+
+
 def history_table(life: Lifetime) -> pd.DataFrame:
     """One row per epoch: position, task, epoch, accuracies (NaN = not evaluated), loss, configuration in use,
     entropy and largest weight of the posterior, `transfer_l` = probability that layer l is transferred."""
@@ -37,21 +42,22 @@ def posterior_table(life: Lifetime) -> pd.DataFrame:
     Above 64 configurations only the leading 32 of each row and the mass of the 'rest' are kept.
     """
     rows = [row for visit in life.visits for row in visit.posterior]
-    parts = [_tidy(row) for row in rows]
-    if not parts:
+    if not rows:
         return pd.DataFrame(columns=["position", "task", "epoch", "step", "config", "mass"])
-    table = pd.concat(parts, ignore_index=True)
+    kept = [_leading(row["weights"]) for row in rows]
+    places = [(row["position"], row["task"], row["epoch"], -1 if row["step"] is None else row["step"]) for row in rows]
+    table = pd.DataFrame(places, columns=["position", "task", "epoch", "step"])
+    table = table.loc[table.index.repeat([len(weights) for weights in kept])].reset_index(drop=True)
+    table["config"] = [config for weights in kept for config in weights]
+    table["mass"] = [mass for weights in kept for mass in weights.values()]
     return table.astype({"position": "int16", "task": "int16", "epoch": "int32", "step": "int32", "mass": "float16"})
 
 
-def _tidy(row: dict[str, Any]) -> pd.DataFrame:
-    weights = row["weights"]
-    if len(weights) > ALL:
-        leading = dict(sorted(weights.items(), key=lambda item: -item[1])[:LEADING])
-        weights = leading | {"rest": max(0.0, sum(weights.values()) - sum(leading.values()))}
-    step = -1 if row["step"] is None else row["step"]
-    place = {"position": row["position"], "task": row["task"], "epoch": row["epoch"], "step": step}
-    return pd.DataFrame({**place, "config": list(weights), "mass": list(weights.values())})
+def _leading(weights: dict[str, float]) -> dict[str, float]:
+    if len(weights) <= ALL:
+        return weights
+    leading = dict(sorted(weights.items(), key=lambda item: -item[1])[:LEADING])
+    return leading | {"rest": max(0.0, sum(weights.values()) - sum(leading.values()))}
 
 
 def accuracy_table(life: Lifetime) -> pd.DataFrame:

@@ -137,9 +137,7 @@ def _record(
         fingerprint=fingerprint,
         summary=results.summary(spec, stream, learner, life),
         measured=results.measured(life, machine),
-        history=results.history_table(life),
-        posterior=results.posterior_table(life),
-        accuracy=results.accuracy_table(life),
+        tables=results.tables(life),
     )
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import time
 import uuid
 from collections.abc import Collection, Iterator
@@ -35,9 +36,9 @@ from lasem_core.runs.record_files import (
     Damaged,
     add_model,
     is_stale,
-    read_document,
     read_model,
     read_record,
+    remembered_document,
     verify_model,
     write_files,
 )
@@ -139,11 +140,13 @@ class RunStore:
 
     def _folders(self) -> list[Path]:
         try:
-            return sorted(path for path in self.root.iterdir() if not path.name.startswith(".") and path.is_dir())
+            with os.scandir(self.root) as entries:
+                names = sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
         except FileNotFoundError:
             return []
         except OSError as error:
             raise LasemError(f"cannot read the store {self.root}: {error.strerror or error}") from error
+        return [self.root / name for name in names]
 
     def specifications(self, kinds: Collection[tuple[Any, ...]]) -> Iterator[tuple[str, RunSpec, bool]]:
         """Run id, specification and whether it is stale, of the records whose specification this version knows.
@@ -160,7 +163,7 @@ class RunStore:
     def _documents(self) -> Iterator[dict[str, Any]]:
         for folder in self._folders():
             try:
-                yield read_document(folder)
+                yield remembered_document(folder)
             except FileNotFoundError:  # moved aside by another reader
                 continue
             except (Damaged, OSError) as problem:

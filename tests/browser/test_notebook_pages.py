@@ -1,9 +1,11 @@
-"""Every executed notebook as a page, light and dark, on three widths: nothing is cut off, nothing is unreadable.
+"""Every executed notebook as a page on three widths: nothing is cut off; the explorer's also dark, for it has colours
+of its own.
 
-nbconvert's page stands for JupyterLab's: the same cells, style sheets and themes without a server. Screenshots stay in
-.cache/browser/notebooks, to be looked at one by one.
+nbconvert's page stands for JupyterLab's: the same cells, style sheets and themes without a server. With
+LASEM_PICTURES=write screenshots stay in .cache/browser/notebooks, to be looked at one by one.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from nbconvert import HTMLExporter
 
 FILES = sorted((Path(__file__).parents[2] / "outputs" / "notebooks").glob("[0-9]*.ipynb"))
 WIDTHS = (800, 1280, 1920)
+CASES = [*((path, "light") for path in FILES), *((path, "dark") for path in FILES if "explorer" in path.stem)]
 
 # what stands out of the page on its right; a table or a long line may scroll within its own cell
 WIDER = """() => [...document.querySelectorAll(
@@ -31,8 +34,14 @@ def after_layout(page):
     return found
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def take(page, width, target):
+    """The whole page: what is out of sight is not painted."""
+    target.parent.mkdir(exist_ok=True)
+    page.set_viewport_size({"width": width, "height": page.evaluate("document.documentElement.scrollHeight")})
+    page.screenshot(path=target)
+
+
+@pytest.mark.parametrize(("path", "theme"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_a_notebook_as_a_page(page, shots, tmp_path, path, theme):
     html = tmp_path / "page.html"
     html.write_text(HTMLExporter(theme=theme, exclude_input_prompt=True).from_filename(path)[0])
@@ -42,11 +51,8 @@ def test_a_notebook_as_a_page(page, shots, tmp_path, path, theme):
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 1000})
         problems[width] = after_layout(page)
-        if width == 1280:
-            (shots / "notebooks").mkdir(exist_ok=True)
-            height = page.evaluate("document.documentElement.scrollHeight")
-            page.set_viewport_size({"width": width, "height": height})  # what is out of sight is not painted
-            page.screenshot(path=shots / "notebooks" / f"{path.stem}-{theme}.png")
+        if width == 1280 and os.environ.get("LASEM_PICTURES") == "write":
+            take(page, width, shots / "notebooks" / f"{path.stem}-{theme}.png")
     assert page.evaluate(BROKEN) == []
     assert page.evaluate(NAMELESS) == 0
     assert not any(problems.values()), problems
