@@ -47,7 +47,8 @@ pins: $(STAMP)
 	$(BIN)/python tests/make_constraints.py
 
 # The stamp says that this pyproject.toml is installed: a second call installs nothing. Distributions that ship
-# Python without ensurepip still have venv itself, and pip can install into it from outside.
+# Python without ensurepip still have venv itself, and pip can install into it from outside. Of what comes with torch and
+# JupyterLab little is ever imported: compiling all of it beforehand would take most of the installation's time.
 $(STAMP): pyproject.toml $(wildcard $(PINS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "lasem needs Python 3.11 or newer; name one: make PYTHON=python3.11" >&2; exit 1; }
@@ -56,5 +57,5 @@ $(STAMP): pyproject.toml $(wildcard $(PINS))
 	  || { $(PYTHON) -m venv --clear --without-pip .venv \
 	       && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } \
 	  || { echo "cannot make a virtual environment: install your system's python3-venv package" >&2; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check $(if $(PINS),-c $(PINS)) -e '.[test]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile $(if $(PINS),-c $(PINS)) -e '.[test]'
 	@touch $(STAMP)

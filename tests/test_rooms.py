@@ -47,6 +47,13 @@ def test_every_room_says_what_it_holds_and_must_not_know(room):
     assert "Must not" in text
 
 
+def test_neither_training_nor_a_view_waits_for_libraries_that_few_need():
+    """torch's compiler and Dask take as long to import as all the rest: every command and kernel would wait for them."""
+    slow = {"torch._dynamo", "torchvision", "distributed"}
+    code = f"import sys, lasem_core.runs.run, lasem_core.views.figures; print(*{slow} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
 def test_spec_needs_no_torch():
     names = ", ".join(f"lasem_core.spec.{path.stem}" for path in (PACKAGE / "spec").glob("[!_]*.py"))
     subprocess.run([sys.executable, "-c", f"import sys, {names}; assert 'torch' not in sys.modules"], check=True)

@@ -225,6 +225,13 @@ def test_plans_follow_the_paper():
     assert {spec.method for spec in plan(["table1"], "quick")} == {"den", "apd", "progressive", "darts", "lasem"}
 
 
+@pytest.mark.parametrize("name", ["planted", "choice", "dynamics"])
+def test_smoke_rehearses_large_studies_on_one_base(name):
+    smoke, quick = ({(s.base, s.stream.relatedness) for s in plan([name], p, seeds=[0])} for p in ("smoke", "quick"))
+    assert {base for base, _ in smoke} == {"hps"} < {base for base, _ in quick}
+    assert {related for _, related in smoke} == {related for _, related in quick}
+
+
 def test_shared_runs_are_planned_once():
     separate = sum(len(plan([name], "paper")) for name in ("figure3", "figure7", "table3"))
     assert len(plan(["figure3", "figure7", "table3"], "paper")) < separate / 2

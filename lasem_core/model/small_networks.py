@@ -10,13 +10,18 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 Factories = list[Callable[[], nn.Module]]
 WIDTH = 32  # of a patch's token
 
 norm = partial(nn.GroupNorm, 4)
-block = partial(BasicBlock, norm_layer=norm)
+
+
+def block(n_in: int, n_out: int, *stride_and_shortcut: int | nn.Module) -> nn.Module:
+    """torchvision's, which is imported only here: it brings torch's compiler with it, as slow to import as torch."""
+    from torchvision.models.resnet import BasicBlock
+
+    return BasicBlock(n_in, n_out, *stride_and_shortcut, norm_layer=norm)
 
 
 def _halved(n_in: int, n_out: int) -> nn.Module:
