@@ -10,12 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from warm_kernel import NAME, warm
+
 from lasem_core.runs.store import RunStore
 
 ROOT = Path(__file__).parents[1]
 LASEM = Path(sys.executable).with_name("lasem")
-COMMON = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--nbval", "--nbval-current-env",
-          "--nbval-kernel-name=python3", "-n", "2", "--dist", "loadfile"]  # fmt: skip
+COMMON = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--nbval",
+          f"--nbval-kernel-name={NAME}", "-n", "2", "--dist", "loadfile"]  # fmt: skip
 ENVIRONMENT = {"MPLBACKEND": "agg", "LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 SMOKE, RECORDED = ".cache/outputs", ".cache/recorded"
 NO_KERNEL = "Kernel died before replying"
@@ -77,9 +79,11 @@ def figures(made: Path = ROOT / RECORDED / "figures", kept: Path = ROOT / "outpu
 def _nbval(outputs: str, *arguments: str, tries: int = 2) -> int:
     """Once more if a kernel never started: two that start at the same moment may choose the same port."""
     command = [sys.executable, "-m", "pytest", *COMMON, *arguments]
-    env = os.environ | ENVIRONMENT | {"LASEM_OUTPUTS": outputs}
     died = False
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        warm({**os.environ, **ENVIRONMENT, "LASEM_OUTPUTS": outputs}) as env,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process,
+    ):
         for line in process.stdout:
             print(line, end="", flush=True)
             died |= NO_KERNEL in line
