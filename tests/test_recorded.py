@@ -1,6 +1,7 @@
 """Guards of what is recorded: nothing is made of nothing; a changed number, verdict, label or bar is noticed."""
 
 import os
+from contextlib import nullcontext
 
 import matplotlib.testing.compare
 import nbformat
@@ -122,6 +123,7 @@ def test_only_a_kernel_that_never_started_is_started_again(said, runs, monkeypat
         def __exit__(self, *_):
             pass
 
+    monkeypatch.setattr(run_notebooks, "warm", nullcontext)
     monkeypatch.setattr(run_notebooks.subprocess, "Popen", Nbval)
     assert run_notebooks._nbval("nowhere") == status[runs - 1]
     assert Nbval.started == runs
