@@ -100,7 +100,17 @@ def test_a_killed_dask_worker_costs_no_run(reference, cluster, tmp_path):
     assert digests(store, specs) == digests(reference, specs)
 
 
-@pytest.mark.timeout(200)
+def test_a_cluster_of_one_core_does_the_work_itself(cluster, monkeypatch):
+    """Also for a moment after a worker has died."""
+    from joblib._dask import DaskDistributedBackend
+
+    from lasem_core.runs.dask_engine import dask_backend
+
+    monkeypatch.setattr(DaskDistributedBackend, "effective_n_jobs", lambda *_: 1)
+    with dask_backend(2, cluster.scheduler_address) as (_, backend), joblib.parallel_config(backend=backend):
+        assert joblib.Parallel()([joblib.delayed(os.getpid)()]) != [os.getpid()]
+
+
 def test_dask_reports_a_task_it_has_given_up(cluster):
     from distributed import KilledWorker
 

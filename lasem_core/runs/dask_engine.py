@@ -20,7 +20,12 @@ SECONDS_TO_CONNECT = 20
 
 
 class Backend(DaskDistributedBackend):
-    """joblib's Dask engine waits for ever for a task that Dask has given up; this one reports it."""
+    """joblib's Dask engine waits for ever for a task that Dask has given up; this one reports it. And where the cluster
+    has one core, joblib would do the work in the process that asks: at two it always hands it over."""
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """What joblib takes for the number of tasks at a time; the cluster itself decides."""
+        return max(2, super().effective_n_jobs(n_jobs))
 
     def submit(self, func: Callable[..., Any], callback: Callable[[Any], None] | None = None) -> Future:
         """Hand a task over; `callback` gets its result, or the exception that stands for it."""
