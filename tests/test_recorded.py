@@ -42,7 +42,6 @@ def _changed(text, *changes):
     return text
 
 
-@pytest.mark.timeout(300)
 def test_a_changed_number_and_a_changed_verdict_fail(tmp_path, capfd):
     """The executed copy of figure 4 with one digit and one verdict changed: nbval names both cells and no other."""
     notebook = nbformat.read(notebook_files(run_notebooks.ROOT / "outputs" / "notebooks")["figure4"], 4)
