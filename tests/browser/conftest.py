@@ -43,7 +43,7 @@ def browser(shots):
 def page(browser):
     """A page that fails the test where a script of it fails."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.set_default_timeout(2 * MINUTE)
+    page.set_default_timeout(5 * MINUTE)
     problems = []
     page.on("pageerror", lambda problem: problems.append(problem))
     yield page
