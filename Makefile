@@ -14,8 +14,9 @@ DATASET_FLAG := $(if $(DATASET),--dataset $(DATASET))
 reproduce: $(STAMP)
 	$(BIN)/lasem reproduce $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
 
+# a worker that dies is not replaced: the others finish and its test is named, where a new one may wait for ever
 test: $(STAMP) lint
-	MPLBACKEND=agg $(BIN)/python -m pytest tests -n 2 --dist loadfile
+	MPLBACKEND=agg $(BIN)/python -m pytest tests -n 2 --dist loadfile --max-worker-restart=0
 	$(BIN)/python tests/run_notebooks.py
 
 lint: $(STAMP)
