@@ -49,7 +49,7 @@ pins: $(STAMP)
 
 # The stamp says that this pyproject.toml is installed: a second call installs nothing. Distributions that ship
 # Python without ensurepip still have venv itself, and pip can install into it from outside. Of what comes with torch and
-# JupyterLab little is ever imported: compiling all of it beforehand would take most of the installation's time.
+# JupyterLab little is ever imported, so nothing is compiled beforehand.
 $(STAMP): pyproject.toml $(wildcard $(PINS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "lasem needs Python 3.11 or newer; name one: make PYTHON=python3.11" >&2; exit 1; }

@@ -21,8 +21,7 @@ from pathlib import Path
 
 NAME = "warm"
 SOCKET = "WARM_KERNELS"  # the environment's name for where the server listens
-LIBRARIES = ("IPython", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "seaborn", "scipy.stats",
-             "torch", "lasem_core.runs.run", "lasem_core.views.figures", "lasem_core.views.widgets")  # fmt: skip
+LIBRARIES = ("ipykernel.kernelapp", "lasem_core.views.figures", "lasem_core.views.widgets")  # they bring the others
 
 
 @contextmanager
