@@ -104,23 +104,31 @@ def test_a_cluster_of_one_core_does_the_work_itself(cluster, monkeypatch):
     """Also for a moment after a worker has died."""
     from joblib._dask import DaskDistributedBackend
 
-    from lasem_core.runs.dask_engine import dask_backend
-
     monkeypatch.setattr(DaskDistributedBackend, "effective_n_jobs", lambda *_: 1)
-    with dask_backend(2, cluster.scheduler_address) as (_, backend), joblib.parallel_config(backend=backend):
-        assert joblib.Parallel()([joblib.delayed(os.getpid)()]) != [os.getpid()]
+    assert _through(cluster, joblib.delayed(os.getpid)()) != [os.getpid()]
 
 
-def test_dask_reports_a_task_it_has_given_up(cluster):
+def test_dask_reports_a_task_whose_worker_was_killed(cluster):
     from distributed import KilledWorker
 
+    suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(KilledWorker, match="on 1 different workers"):
+        _through(cluster, joblib.delayed(exec)(suicide))
+
+
+def test_a_cluster_without_workers_is_not_waited_for_for_ever(monkeypatch):
+    from lasem_core.runs import dask_engine
+
+    monkeypatch.setitem(dask_engine.POLICY, "distributed.scheduler.no-workers-timeout", "1 second")
+    with dask_engine._local_cluster(0) as empty, pytest.raises(LasemError, match="no worker is left at tcp://"):
+        _through(empty, joblib.delayed(os.getpid)())
+
+
+def _through(cluster, task):
     from lasem_core.runs.dask_engine import dask_backend
 
-    suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with dask_backend(2, cluster.scheduler_address) as (_, backend), joblib.parallel_config(backend=backend):
-        tasks = joblib.Parallel(return_as="generator_unordered", batch_size=1)([joblib.delayed(exec)(suicide)])
-        with pytest.raises(KilledWorker):
-            list(tasks)
+        return list(joblib.Parallel(return_as="generator_unordered", batch_size=1)([task]))
 
 
 def _a_loky_worker():

@@ -11,12 +11,18 @@ from typing import Any
 from lasem_core.common.errors import LasemError
 
 try:
+    import dask
     from distributed import Client, LocalCluster
+    from distributed.scheduler import NoWorkerError
     from joblib._dask import DaskDistributedBackend
 except ImportError as missing:
     raise LasemError("--engine dask needs Dask: pip install 'lasem[cluster]'") from missing
 
 SECONDS_TO_CONNECT = 20
+POLICY = {
+    "distributed.scheduler.allowed-failures": 0,  # a sweep itself gives a run that lost its worker a second try
+    "distributed.scheduler.no-workers-timeout": "5 minutes",  # a process killed while it starts is not replaced
+}
 
 
 class Backend(DaskDistributedBackend):
@@ -40,19 +46,23 @@ def dask_backend(jobs: int, scheduler: str | None) -> Iterator[tuple[int, Backen
     with contextlib.ExitStack() as stack:
         address = scheduler or stack.enter_context(_local_cluster(jobs))
         client = stack.enter_context(_connect(address))
-        yield (sum(client.ncores().values()) or jobs), Backend(client=client)
+        try:
+            yield (sum(client.ncores().values()) or jobs), Backend(client=client, wait_for_workers_timeout=0)
+        except NoWorkerError as error:
+            raise LasemError(f"no worker is left at {client.scheduler.address}; what is done is stored") from error
 
 
 def _local_cluster(jobs: int) -> LocalCluster:
     """Processes with one thread each; any free port, and no memory limit that would kill a run half-way."""
-    return LocalCluster(
-        n_workers=jobs,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-    )
+    with dask.config.set(POLICY):
+        return LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _connect(address: str | LocalCluster) -> Client:
