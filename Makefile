@@ -16,7 +16,7 @@ reproduce: $(STAMP)
 
 # a worker that dies is not replaced: the others finish and its test is named, where a new one may wait for ever
 test: $(STAMP) lint
-	MPLBACKEND=agg $(BIN)/python -m pytest tests -n 2 --dist loadfile --max-worker-restart=0
+	MPLBACKEND=agg $(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 	$(BIN)/python tests/run_notebooks.py
 
 lint: $(STAMP)

@@ -16,9 +16,15 @@ from lasem_core.runs.store import RunStore
 
 ROOT = Path(__file__).parents[1]
 LASEM = Path(sys.executable).with_name("lasem")
-COMMON = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--nbval",
-          f"--nbval-kernel-name={NAME}", "-n", "2", "--dist", "loadfile"]  # fmt: skip
-ENVIRONMENT = {"MPLBACKEND": "agg", "LASEM_PROGRESS": "none", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+PLUGINS = [f"-p{name}" for name in ("xdist.plugin", "nbval.plugin", "pytest_timeout", "no:cacheprovider")]
+COMMON = [*PLUGINS, "-W", "default", "--timeout=0", "--nbval", f"--nbval-kernel-name={NAME}",
+          "-n", "2", "--dist", "loadfile"]  # fmt: skip
+ENVIRONMENT = {
+    "MPLBACKEND": "agg",
+    "LASEM_PROGRESS": "none",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # hypothesis and jaxtyping have nothing to do here
+}
 SMOKE, RECORDED = ".cache/outputs", ".cache/recorded"
 NO_KERNEL = "Kernel died before replying"
 

@@ -36,8 +36,8 @@ HALF = 0.5 / 255 + 1e-9  # what rounding to a byte may cost
 def recorded(tmp_path_factory):
     """Every committed record that the explorer takes, and what the page makes of them; not what `make reproduce` has
     trained beside them."""
-    records = Explorer(committed_records(tmp_path_factory.mktemp("committed")).records()).records
-    return records, pack(records.values())[0]
+    explorer = Explorer(committed_records(tmp_path_factory.mktemp("committed")).records())
+    return explorer.records, explorer.bundle
 
 
 @pytest.fixture

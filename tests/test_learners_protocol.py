@@ -33,16 +33,15 @@ def case(request):
 
 def test_a_run_stopped_anywhere_goes_on_bit_for_bit(case):
     spec, tasks, learner, life, offers = case
-    for stop in random.Random(f"{spec.method}{spec.base}").sample(range(2, offers), 2):
-        memory = Memory(stop_at=stop)
-        with pytest.raises(Stopped):
-            run(spec, tasks, memory)
-        buffer = io.BytesIO()
-        torch.save(memory.state, buffer)
-        saved = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
-        resumed, again = run(spec, tasks, Memory(saved))
-        assert same(results(life), results(again))
-        assert same(learner.state_dict(), resumed.state_dict())
+    memory = Memory(stop_at=random.Random(f"{spec.method}{spec.base}").randrange(2, offers))
+    with pytest.raises(Stopped):
+        run(spec, tasks, memory)
+    buffer = io.BytesIO()
+    torch.save(memory.state, buffer)
+    saved = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
+    resumed, again = run(spec, tasks, Memory(saved))
+    assert same(results(life), results(again))
+    assert same(learner.state_dict(), resumed.state_dict())
 
 
 def test_a_loaded_learner_predicts_the_same(case):

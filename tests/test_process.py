@@ -78,7 +78,7 @@ class Watch(Progress):
         product = torch.full((1_000_000,), 1e-30) * 1e-10  # large enough for every thread
         print(torch.get_num_threads(), int(product.view(torch.int32).count_nonzero()))
 
-train(RunSpec(dataset="digits", profile="smoke", threads=2, stream={"n_tasks": 1}, schedule={"epochs": 1}),
+train(RunSpec(dataset="planted", profile="smoke", threads=2, stream={"n_tasks": 1}, schedule={"epochs": 1}),
       progress=Watch())
 """
 

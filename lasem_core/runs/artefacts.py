@@ -113,7 +113,13 @@ def _scale(n_tasks: int, epochs: int) -> dict[str, Any]:
 
 def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] = ("none",)) -> tuple[Runs, ...]:
     scale = _scale(n_tasks, epochs)
-    return tuple(Runs(method, ("cifar100",), bases, first_seed_only=True, at_quick=scale) for method in methods)
+    kind = {"first_seed_only": True, "at_quick": scale}
+    return tuple(Runs(method, ("cifar100",), bases, rehearsed=_in_part(method), **kind) for method in methods)
+
+
+def _in_part(method: str) -> tuple[str, ...]:
+    """Brute force trains sixteen networks a task: at profile smoke one base will do."""
+    return ("hps",) if method == "brute-force" else ()
 
 
 def _nine_layers(method: str, *settings: Mapping[str, Any], configs: tuple[str | None, ...] = (None,)) -> Runs:
@@ -166,7 +172,7 @@ _SEARCHED = _scale(5, 100)  # brute force trains sixteen networks a task
 SEARCHES = (
     Runs("static", PAIR, SHARED, ("all",), at_quick=_SEARCHED),
     Runs("lasem", PAIR, SHARED, at_quick=_SEARCHED),
-    Runs("brute-force", PAIR, SHARED, at_quick=_SEARCHED),
+    Runs("brute-force", PAIR, SHARED, at_quick=_SEARCHED, rehearsed=("hps",)),
 )
 OTHER_METHODS = (
     *(Runs(method, ("office-home",)) for method in ("den", "apd", "progressive")),
@@ -219,7 +225,7 @@ ARTEFACTS: dict[str, tuple[Runs, ...]] = {
         _nine_layers("lasem", _em(groups=ADJACENT), _em(groups="", prune="sampled", prune_every=4)),
     ),
     "appendix_f": tuple(
-        Runs(method, ("office-home",), bases, configs, first_seed_only=True)
+        Runs(method, ("office-home",), bases, configs, first_seed_only=True, rehearsed=_in_part(method))
         for method, bases, configs in (
             ("static", SHARED, ("all", "top2")),
             ("lasem", SHARED, (None,)),

@@ -65,6 +65,12 @@ PAGES = {
 
 
 @cache
+def made(name: str) -> str:
+    """The table `name`, as what is stored gives it."""
+    return TABLES[name]()
+
+
+@cache
 def _evidence(artefact: str) -> Evidence:
     return gather(artefact, OPTIONS)
 
@@ -145,8 +151,7 @@ def main() -> None:
 
 
 def _filled(text: str, name: str) -> str:
-    made = TABLES[name]()
-    return _between(name).sub(lambda match: match[1] + made + match[3], text)
+    return _between(name).sub(lambda match: match[1] + made(name) + match[3], text)
 
 
 def _between(name: str) -> re.Pattern[str]:

@@ -19,9 +19,9 @@ import traitlets
 from IPython.display import display
 
 from lasem_core.common.errors import LasemError
+from lasem_core.common.repository import in_repository
 from lasem_core.runs.record import RunRecord
 from lasem_core.views import canvas, one_run
-from lasem_core.views.reproduce import NOTEBOOKS
 from lasem_core.views.widgets.bundle import pack, sentence
 from lasem_core.views.widgets.still import still
 
@@ -79,7 +79,7 @@ class Explorer:
         _between("epoch", epoch, self.record.spec.schedule.epochs, least=0)
         self.given = {
             "bundle": self.bundle,
-            "notebook": next(f"notebooks/{path.name}" for path in NOTEBOOKS.glob("*explorer.ipynb")),
+            "notebook": next(f"notebooks/{path.name}" for path in in_repository("notebooks").glob("*explorer.ipynb")),
             "selection": {"run": self.record.run_id, "compare": compare, "task": task, "layer": layer, "epoch": epoch},
         }
 
