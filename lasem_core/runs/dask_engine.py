@@ -49,7 +49,8 @@ def dask_backend(jobs: int, scheduler: str | None) -> Iterator[tuple[int, Backen
         try:
             yield (sum(client.ncores().values()) or jobs), Backend(client=client, wait_for_workers_timeout=0)
         except NoWorkerError as error:
-            raise LasemError(f"no worker is left at {client.scheduler.address}; what is done is stored") from error
+            left = f"no worker is left at {client.scheduler.address}"
+            raise LasemError(f"{left}: run the same command again, what is done is stored") from error
 
 
 def _local_cluster(jobs: int) -> LocalCluster:
