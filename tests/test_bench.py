@@ -68,8 +68,8 @@ def test_every_ratio_is_printed(report):
 
 
 def test_a_whole_task_in_tenths(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (1000, 32, 32, 3), dtype=np.uint8)
-    labels = np.tile(np.arange(100), 10)
+    images = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
+    labels = np.tile(np.arange(100), 20)
     names = np.array([str(n) for n in range(100)])
     np.savez(tmp_path / "cifar100.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=names)
     report = whole_run("cifar100", 11, 1, ("hps",), tmp_path)
