@@ -67,18 +67,19 @@ def test_every_ratio_is_printed(report):
     assert all(line in text for line in (*RATIOS, *KEYS))
 
 
-def test_a_whole_task_in_tenths(tmp_path):
+def test_a_whole_task_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("lasem_core.bench.whole_run.STATIC_EVERY", 2)
     images = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
     labels = np.tile(np.arange(100), 20)
     names = np.array([str(n) for n in range(100)])
     np.savez(tmp_path / "cifar100.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=names)
-    report = whole_run("cifar100", 11, 1, ("hps",), tmp_path)
+    report = whole_run("cifar100", 4, 1, ("hps",), tmp_path)
     row = json.loads(json.dumps(report))["bases"]["hps"]
     assert len(row["course"]) == 2 and all(part["static_ms"] > 0 for part in row["course"])
     assert row["ratio"] == pytest.approx(row["lasem_ms"] / row["static_ms"])
     assert report["isa"] == machine.bf16_units() and report["seed"] == 0
     assert row["course"][0]["evaluated"] > 10  # the first window is full
-    assert "11 epochs of one task" in describe(report)
+    assert "4 epochs of one task" in describe(report)
 
 
 @pytest.mark.parametrize(

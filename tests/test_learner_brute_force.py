@@ -73,7 +73,8 @@ def test_idle_workers_of_a_sweep_train_candidates():
 
 
 def test_a_sweep_of_one_run_on_two_workers_gives_the_same_record(tmp_path):
-    spec = RunSpec(method="brute-force", base="hps", stream={"n_tasks": 2}, schedule={"epochs": 1, "test_every": 1})
+    short = {"stream": {"n_tasks": 2}, "schedule": {"epochs": 1, "test_every": 1}}
+    spec = RunSpec(method="brute-force", base="hps", em={"groups": "1,2|3,4"}, **short)
     alone, store = train(spec), RunStore(tmp_path)
     assert run_sweep([spec], store, jobs=2, progress=False).failed == []
     record = store.get(alone.run_id)

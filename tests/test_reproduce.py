@@ -237,8 +237,12 @@ def test_wrong_values_in_a_notebook_are_one_line():
 
 
 def test_papermill_does_not_run_a_notebook_with_a_parameter_it_does_not_have(tmp_path):
-    problem = reproduce.execute(SOURCES["figure4"], tmp_path / "x.ipynb", {"profil": "quick"})
-    assert problem.startswith("cell 3: LasemError: unknown parameter 'profil'; this notebook has: profile, dataset")
+    source = _notebook(
+        tmp_path, body="from lasem_core.views.parameters import parameters\nparameters(globals())\nprint('trains')"
+    )
+    problem = reproduce.execute(source, tmp_path / "x.ipynb", {"stor": "elsewhere"})
+    assert problem == "cell 3: LasemError: unknown parameter 'stor'; this notebook has: seed, store"
+    assert "'trains'" not in str([cell.get("outputs") for cell in nbformat.read(tmp_path / "x.ipynb", 4).cells])
     gc.collect()
 
 

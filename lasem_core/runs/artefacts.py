@@ -15,6 +15,8 @@ from lasem_core.spec.presets import merge
 
 STATIC_SET = "the static set"  # as many configurations as the depth of the data set's network asks for
 EVERY_CONFIG = "every configuration"
+ONE_BASE = {"bases": ("hps",)}
+HALF = ("0000", "0001", "0011", "0110", "0111", "1000", "1100", "1111")  # of sixteen; what is planted is among them
 ADJACENT = "adjacent layers"  # a partition of the layers into groups of neighbours
 
 PAIR = ("cifar100", "office-home")
@@ -31,7 +33,7 @@ class Runs:
         at_quick: settings for profile quick only, whose own schedule would take days here.
         trials: seeds at profile quick, where it is not the data set's usual number.
         only_at: the profiles it is made for; empty: every one.
-        rehearsed: the bases that profile smoke trains; empty: all of them.
+        rehearsed: the fields that are different at profile smoke, which trains a part of a large study.
         profile, seeds: fixed for this family, whatever a plan asks for.
     """
 
@@ -45,7 +47,7 @@ class Runs:
     at_quick: Mapping[str, Any] = field(default_factory=dict)
     trials: int | None = None
     only_at: tuple[str, ...] = ()
-    rehearsed: tuple[str, ...] = ()
+    rehearsed: Mapping[str, Any] = field(default_factory=dict)
     profile: str | None = None
     seeds: Sequence[int] | None = None
 
@@ -63,7 +65,8 @@ def _planted(method: str, configs: tuple[str | None, ...] = (None,), **choices: 
     """Three tasks of every relatedness: the fourth would use the first one's channel again."""
     streams = tuple({"relatedness": related, "n_tasks": 3} for related in ("none", "low", "high", "both"))
     settings = tuple(merge({"stream": stream}, choices) for stream in streams)
-    return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True, rehearsed=("hps",))
+    part = ONE_BASE | ({"configs": HALF} if configs == (EVERY_CONFIG,) else {})
+    return Runs(method, ("planted",), ("hps", "df-cnn"), configs, settings, pinned=True, rehearsed=part)
 
 
 def _choices() -> Iterator[Runs]:
@@ -117,9 +120,9 @@ def _compared(n_tasks: int, epochs: int, *methods: str, bases: tuple[str, ...] =
     return tuple(Runs(method, ("cifar100",), bases, rehearsed=_in_part(method), **kind) for method in methods)
 
 
-def _in_part(method: str) -> tuple[str, ...]:
-    """Brute force trains sixteen networks a task: at profile smoke one base will do."""
-    return ("hps",) if method == "brute-force" else ()
+def _in_part(method: str) -> Mapping[str, Any]:
+    """Brute force trains sixteen networks a task."""
+    return ONE_BASE if method == "brute-force" else {}
 
 
 def _nine_layers(method: str, *settings: Mapping[str, Any], configs: tuple[str | None, ...] = (None,)) -> Runs:
@@ -172,7 +175,7 @@ _SEARCHED = _scale(5, 100)  # brute force trains sixteen networks a task
 SEARCHES = (
     Runs("static", PAIR, SHARED, ("all",), at_quick=_SEARCHED),
     Runs("lasem", PAIR, SHARED, at_quick=_SEARCHED),
-    Runs("brute-force", PAIR, SHARED, at_quick=_SEARCHED, rehearsed=("hps",)),
+    Runs("brute-force", PAIR, SHARED, at_quick=_SEARCHED, rehearsed=ONE_BASE),
 )
 OTHER_METHODS = (
     *(Runs(method, ("office-home",)) for method in ("den", "apd", "progressive")),
@@ -193,7 +196,7 @@ DYNAMICS = Runs(
     ("hps", "df-cnn"),
     settings=(*_SWITCHES, *(_em(m_steps=n) for n in (2, 5))),
     at_quick=_scale(3, 60),
-    rehearsed=("hps",),
+    rehearsed=ONE_BASE,
 )
 FIXED = (
     Runs(

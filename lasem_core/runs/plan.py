@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -70,8 +71,8 @@ def _expand(
 ) -> Iterator[RunSpec]:
     common = common | ({"profile": family.profile} if family.profile else {})
     seeds = seeds if family.seeds is None else family.seeds
-    bases = family.rehearsed if common["profile"] == "smoke" and family.rehearsed else family.bases
-    for name, base in product(_datasets(family, dataset), bases):
+    family = replace(family, **family.rehearsed) if common["profile"] == "smoke" else family
+    for name, base in product(_datasets(family, dataset), family.bases):
         options = common | {"dataset": name, "method": family.method, "base": base}
         options = merge(options, family.at_quick if common["profile"] == "quick" else {})
         depth = build_spec(options, settings).model.depth
