@@ -14,6 +14,7 @@ DATASET_FLAG := $(if $(DATASET),--dataset $(DATASET))
 reproduce: $(STAMP)
 	$(BIN)/lasem reproduce $(ARTEFACTS) --profile $(PROFILE) $(DATASET_FLAG)
 
+# Files in their order: sorted by the number of tests, those with few slow ones would be left to the end. And
 # a worker that dies is not replaced: the others finish and its test is named, where a new one may wait for ever
 test: $(STAMP) lint
 	MPLBACKEND=agg $(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0

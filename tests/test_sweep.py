@@ -124,6 +124,16 @@ def test_a_cluster_without_workers_is_not_waited_for_for_ever(monkeypatch):
         _through(empty, joblib.delayed(os.getpid)())
 
 
+def test_a_scheduler_without_workers_is_not_waited_for_for_ever(monkeypatch):
+    """One that runs elsewhere, with Dask's own settings."""
+    from lasem_core.runs import dask_engine
+
+    monkeypatch.setattr(dask_engine, "POLICY", {})
+    monkeypatch.setattr(dask_engine, "SECONDS_WITHOUT_WORKERS", 1)
+    with dask_engine._local_cluster(0) as empty, pytest.raises(LasemError, match="no worker is left at tcp://"):
+        _through(empty, joblib.delayed(os.getpid)())
+
+
 def _through(cluster, task):
     from lasem_core.runs.dask_engine import dask_backend
 

@@ -19,9 +19,11 @@ except ImportError as missing:
     raise LasemError("--engine dask needs Dask: pip install 'lasem[cluster]'") from missing
 
 SECONDS_TO_CONNECT = 20
+SECONDS_WITHOUT_WORKERS = 300
 POLICY = {
     "distributed.scheduler.allowed-failures": 0,  # a sweep itself gives a run that lost its worker a second try
-    "distributed.scheduler.no-workers-timeout": "5 minutes",  # a process killed while it starts is not replaced
+    # a process killed while it starts is not replaced
+    "distributed.scheduler.no-workers-timeout": f"{SECONDS_WITHOUT_WORKERS} seconds",
 }
 
 
@@ -46,9 +48,10 @@ def dask_backend(jobs: int, scheduler: str | None) -> Iterator[tuple[int, Backen
     with contextlib.ExitStack() as stack:
         address = scheduler or stack.enter_context(_local_cluster(jobs))
         client = stack.enter_context(_connect(address))
+        backend = Backend(client=client, wait_for_workers_timeout=SECONDS_WITHOUT_WORKERS)
         try:
-            yield (sum(client.ncores().values()) or jobs), Backend(client=client, wait_for_workers_timeout=0)
-        except NoWorkerError as error:
+            yield (sum(client.ncores().values()) or jobs), backend
+        except (NoWorkerError, TimeoutError) as error:  # the latter: none came to a scheduler that runs elsewhere
             left = f"no worker is left at {client.scheduler.address}"
             raise LasemError(f"{left}: run the same command again, what is done is stored") from error
 

@@ -1,5 +1,5 @@
 """The explorer as a page of its own, offline: what a person does with it. What depends on how many runs it holds is
-tried with every committed record, the rest with two hundred: a page with all is slow to open sixty times."""
+tried with every committed record, the rest with a part of them: a page with all is slow to open in every test."""
 
 import csv
 import io
