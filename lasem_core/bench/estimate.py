@@ -1,17 +1,19 @@
 """How long runs would take on this machine: a few mini-batches of each kind of run are trained and timed.
 
 Records are no help: most were made on machines that also did other work, and none on the one at hand. What is timed is
-the first task, so that methods that grow with the tasks (ProgNN, APD-Net) are underestimated; a pruned run is taken to
-evaluate one configuration for most of its mini-batches, as whole tasks did (docs/speed.md).
+the first task; of methods whose steps cost more with every task also the last one, and the mean is taken. DEN grows as
+the data ask for, which nobody knows beforehand. A pruned run is taken to evaluate one configuration for most of its
+mini-batches, as whole tasks did (docs/speed.md).
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import NamedTuple
 
 import torch
@@ -32,6 +34,7 @@ from lasem_core.training import accuracy, context_of
 
 REPEATS = 3
 UNPRUNED = 0.02  # share of a pruned task's mini-batches that evaluate the whole space, on CIFAR-100 over 2000 epochs
+GROWING = ("progressive", "apd")
 IMPROVEMENTS = 20  # epochs of a task at which validation improves, so that lazy evaluation tests
 
 
@@ -45,7 +48,8 @@ def seconds_of(specs: Sequence[RunSpec], data: Path | None = None) -> list[float
 
 def _kind(spec: RunSpec) -> str:
     """Runs of one kind cost the same per epoch: they differ in seed, schedule, number of tasks and belief only."""
-    scale = {"schedule": {"epochs"}, "stream": {"n_tasks", "order", "images"}, "optim": {"lr", "lr_decay"}}
+    tasks = {"images"} if spec.method in GROWING else {"n_tasks", "order", "images"}
+    scale = {"schedule": {"epochs"}, "stream": tasks, "optim": {"lr", "lr_decay"}}
     belief = {"em": {"likelihood", "prior", "prior_count", "rollback", "shared_init", "fixed_mass"}}
     return spec.model_dump_json(exclude={"seed": True, "profile": True} | scale | belief)
 
@@ -75,20 +79,29 @@ def _epoch_seconds(spec: RunSpec, data: Path | None) -> _Seconds | None:
     except LasemError:
         return None
     with settings(spec):
-        context = _opened(learner, stream)
-        step, task = _step_seconds(learner, context), context.task
-        n_steps = full_batches(len(learner.train_index(len(task.train))), spec.optim.batch_size)
-        valid = _timed(lambda: accuracy(learner, context.number, task.valid))
-        test = _timed(lambda: accuracy(learner, context.number, task.test))
+        last = spec.stream.n_visits - 1 if spec.method in GROWING else 0
+        visits = islice(_opened(learner, stream.to(learner.env.device)), last + 1)
+        timed = [_visit_seconds(learner, context) for context in visits if context.visit in (0, last)]
+    return _Seconds(*map(mean, zip(*timed, strict=True)))
+
+
+def _opened(learner: Learner, stream: TaskStream) -> Iterator[TaskContext]:
+    """One visit after another, open and untrained."""
+    for visit in range(len(stream.order)):
+        context = context_of(learner.env, stream, visit)
+        learner.begin_task(context)
+        yield context
+        learner.end_task()
+
+
+def _visit_seconds(learner: Learner, context: TaskContext) -> _Seconds:
+    task, size = context.task, learner.spec.optim.batch_size
+    step, n_steps = _step_seconds(learner, context), full_batches(len(learner.train_index(len(task.train))), size)
+    valid = _timed(lambda: accuracy(learner, context.number, task.valid))
+    test = _timed(lambda: accuracy(learner, context.number, task.test))
     per_test = (len(task.train) + len(task.valid) + len(task.test)) / max(len(task.test), 1)
-    trainings = len(spec.space) if isinstance(learner, BruteForce) else 1
+    trainings = len(learner.spec.space) if isinstance(learner, BruteForce) else 1
     return _Seconds(*(trainings * seconds for seconds in (n_steps * step + valid, test, test * per_test)))
-
-
-def _opened(learner: Learner, stream: TaskStream) -> TaskContext:
-    context = context_of(learner.env, stream.to(learner.env.device), 0)
-    learner.begin_task(context)
-    return context
 
 
 def _step_seconds(learner: Learner, context: TaskContext) -> float:
