@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from warm_kernel import NAME, warm
@@ -30,13 +31,32 @@ NO_KERNEL = "Kernel died before replying"
 
 
 def main() -> int:
-    """The worst exit status of the passes; what smoke trains is kept for next time."""
-    return max(smoke(), compared(recorded()), figures())
+    """The worst exit status of the passes."""
+    train_smoke()
+    with kernels():
+        return max(smoke(), compared(recorded()), figures())
+
+
+@contextmanager
+def kernels():
+    """What nbval needs in the environment: its kernels come from one process, for both passes."""
+    before = dict(os.environ)
+    with warm({**before, **ENVIRONMENT}) as environment:
+        os.environ.update(environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def train_smoke() -> None:
+    """What is trained is kept for next time."""
+    subprocess.run([LASEM, "sweep", "all", "--profile", "smoke", "--store", f"{SMOKE}/runs"], cwd=ROOT)
 
 
 def smoke() -> int:
     """The copies in tests/notebooks, trained numbers masked: they differ between processors."""
-    subprocess.run([LASEM, "sweep", "all", "--profile", "smoke", "--store", f"{SMOKE}/runs"], cwd=ROOT)
     return _nbval(SMOKE, f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval.cfg'}", "tests/notebooks")
 
 
@@ -86,10 +106,8 @@ def _nbval(outputs: str, *arguments: str, tries: int = 2) -> int:
     """Once more if a kernel never started: two that start at the same moment may choose the same port."""
     command = [sys.executable, "-m", "pytest", *COMMON, *arguments]
     died = False
-    with (
-        warm({**os.environ, **ENVIRONMENT, "LASEM_OUTPUTS": outputs}) as env,
-        subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process,
-    ):
+    env = {**os.environ, "LASEM_OUTPUTS": outputs}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
             died |= NO_KERNEL in line

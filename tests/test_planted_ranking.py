@@ -21,8 +21,6 @@ def final_accuracy(relatedness, config):
     ("relatedness", "better", "worse"),
     [
         ("low", "1100", "1111"),
-        ("high", "0111", "1111"),
-        ("none", "0000", "1111"),
         ("both", "1111", "0011"),
     ],
 )

@@ -1,7 +1,6 @@
 """Guards of what is recorded: nothing is made of nothing; a changed number, verdict, label or bar is noticed."""
 
 import os
-from contextlib import nullcontext
 
 import matplotlib.testing.compare
 import nbformat
@@ -52,8 +51,8 @@ def test_a_changed_number_and_a_changed_verdict_fail(tmp_path, capfd, monkeypatc
         output = nbformat.v4.new_output("stream", text=_changed(text, change) + "\n")
         cells.append(nbformat.v4.new_code_cell(f"print({text!r})  # {call}", outputs=[output], execution_count=1))
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "shown.ipynb")
-    monkeypatch.setattr(run_notebooks, "warm", nullcontext)  # no library is needed here
-    monkeypatch.setattr(run_notebooks, "COMMON", [c.replace("name=warm", "name=python3") for c in run_notebooks.COMMON])
+    common = [c.replace("name=warm", "name=python3") for c in run_notebooks.COMMON]  # no library is needed here
+    monkeypatch.setattr(run_notebooks, "COMMON", common)
     assert run_notebooks.compared([tmp_path / "shown.ipynb"], str(tmp_path / "outputs")) == 1
     said = capfd.readouterr().out
     assert "2 failed, 1 passed" in said and "# frequency_table" in said and "# verdicts(" in said
@@ -130,7 +129,6 @@ def test_only_a_kernel_that_never_started_is_started_again(said, runs, monkeypat
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(run_notebooks, "warm", nullcontext)
     monkeypatch.setattr(run_notebooks.subprocess, "Popen", Nbval)
     assert run_notebooks._nbval("nowhere") == status[runs - 1]
     assert Nbval.started == runs

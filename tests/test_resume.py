@@ -12,6 +12,7 @@ import pytest
 import torch
 from small_stream import Memory, Stopped, results, run, same, spec_of, stream
 
+from lasem_core.cli import app
 from lasem_core.runs.checkpoint import Checkpointer
 
 SMALL = {"schedule.epochs": "10", "stream.fraction": "0.25"}
@@ -99,7 +100,7 @@ def _quiet():
     return os.environ | {"OMP_NUM_THREADS": "1", "LASEM_PROGRESS": "none"}
 
 
-def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
+def test_ctrl_c_saves_and_says_how_to_continue(tmp_path, capsys):
     words = ["--method", "static", "--base", "hps", "--set", "schedule.epochs=12", "--store", str(tmp_path / "runs")]
     command = [sys.executable, "-c", "from lasem_core.cli import main; main()", "train", *words]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=_quiet())
@@ -114,8 +115,8 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path):
     assert "run the same command again" in said and "Traceback" not in said
     state = next(checkpoints.glob("*.pt"))
     assert state.stat().st_size > 0
-    again = subprocess.run(command, capture_output=True, text=True, env=_quiet())
-    assert again.returncode == 0 and re.search(r"run [0-9a-f]{16}", again.stdout)
+    app(args=["train", *words], standalone_mode=False)
+    assert re.search(r"run [0-9a-f]{16}", capsys.readouterr().out)
     assert not list(checkpoints.iterdir())
 
 

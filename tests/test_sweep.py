@@ -68,35 +68,21 @@ def _no_workers_left():
     get_reusable_executor().shutdown(wait=True)
 
 
-def test_two_processes_give_the_same_records_and_nothing_is_done_twice(reference, tmp_path):
-    store = RunStore(tmp_path)
-    report = run_sweep(specs_of(TINY), store, jobs=2, progress=False)
-    assert (len(report.done), report.failed, report.stored) == (4, [], [])
-    assert digests(store, specs_of(TINY)) == digests(reference, specs_of(TINY))
-    again = run_sweep(specs_of(TINY), store, jobs=2, engine="dask", progress=False)
-    assert (again.done, again.failed, len(again.stored)) == ([], [], 4)
-
-
-def test_dask_gives_the_same_records(reference, cluster, tmp_path):
-    store = RunStore(tmp_path)
-    report = run_sweep(specs_of(TINY), store, engine="dask", scheduler=cluster.scheduler_address, progress=False)
-    assert len(report.done) == 4 and not report.failed
-    assert digests(store, specs_of(TINY)) == digests(reference, specs_of(TINY))
-
-
-def test_a_killed_loky_worker_costs_no_run(reference, tmp_path):
-    store, specs = RunStore(tmp_path), specs_of(LONG, seeds=(0,))
+def test_two_processes_of_which_one_is_killed_give_the_same_records(reference, tmp_path):
+    store, specs = RunStore(tmp_path), specs_of(TINY) + specs_of(LONG, seeds=(0,))
     with _killing_soon(store, _a_loky_worker) as killed:
         report = run_sweep(specs, store, jobs=2, progress=False)
-    assert killed and len(report.done) == 2 and not report.failed
+    assert killed and (len(report.done), report.failed, report.stored) == (6, [], [])
     assert digests(store, specs) == digests(reference, specs)
+    again = run_sweep(specs, store, jobs=2, engine="dask", progress=False)  # nothing is done twice
+    assert (again.done, again.failed, len(again.stored)) == ([], [], 6)
 
 
-def test_a_killed_dask_worker_costs_no_run(reference, cluster, tmp_path):
-    store, specs = RunStore(tmp_path), specs_of(LONG, seeds=(0,))
+def test_dask_of_which_a_worker_is_killed_gives_the_same_records(reference, cluster, tmp_path):
+    store, specs = RunStore(tmp_path), specs_of(TINY) + specs_of(LONG, seeds=(0,))
     with _killing_soon(store, lambda: cluster.workers[0].pid) as killed:
         report = run_sweep(specs, store, engine="dask", scheduler=cluster.scheduler_address, progress=False)
-    assert killed and len(report.done) == 2 and not report.failed
+    assert killed and len(report.done) == 6 and not report.failed
     assert digests(store, specs) == digests(reference, specs)
 
 
@@ -291,7 +277,8 @@ def test_estimates_are_timed_here_and_scale(monkeypatch):
         build_spec({"seed": seed}, short | {"em.prior": prior}) for seed in (0, 1) for prior in ("count", "uniform")
     ]
     assert estimate.seconds_of(specs) == [2 * (10 * 2 + 10 * 1)] * 4
-    assert estimate.seconds_of([build_spec({}, {"schedule.epochs": "100"})]) == [3 * (100 * 2 + (100 / 5 + 20) * 1)]
+    long = {"schedule.epochs": "100", "schedule.test_every": "5"}
+    assert estimate.seconds_of([build_spec({}, long)]) == [3 * (100 * 2 + (100 / 5 + 20) * 1)]
     assert tried == ["lasem"] * 2
     again = {"stream.n_tasks": "2", "stream.order": "0,1,0", "schedule.epochs": "10", "schedule.test_every": "5"}
     assert estimate.seconds_of([build_spec({}, again)]) == [3 * (10 * 2 + 10 * 1)]  # visits, not tasks
@@ -306,6 +293,7 @@ def test_estimates_are_timed_here_and_scale(monkeypatch):
         ({"method": "static"}, {}, [10], 10),
         ({"method": "brute-force"}, {"em.groups": "1,2|3,4"}, [10], 4 * 10),  # every configuration is trained
         ({"method": "darts"}, {}, [10], 10 / 2),  # half of the images are held out
+        ({"method": "progressive", "base": "none"}, {}, [10, 0.0, 0.0, 30], 20),  # the first task and the last
         ({}, {"em.prune": "refreshed"}, [10, 4, 1], 0.02 * 10 + 0.98 * 1 + 4 / 100),  # all, an E-step, one
     ],
 )
@@ -316,6 +304,14 @@ def test_an_estimate_knows_what_a_method_costs(monkeypatch, options, settings, t
     n_steps = len(load_stream(spec).tasks[0].train) // spec.optim.batch_size
     expected = spec.stream.n_tasks * spec.schedule.epochs * n_steps * per_step
     assert estimate.seconds_of([spec]) == [pytest.approx(expected)]
+
+
+@pytest.mark.parametrize(("method", "base", "kinds"), [("static", "hps", 1), ("progressive", "none", 2)])
+def test_the_number_of_tasks_is_timed_where_steps_cost_more_with_every_task(monkeypatch, method, base, kinds):
+    tried = []
+    monkeypatch.setattr(estimate, "_epoch_seconds", lambda spec, data: tried.append(spec) or SECONDS)
+    estimate.seconds_of([build_spec({"method": method, "base": base}, {"stream.n_tasks": n}) for n in ("2", "3")])
+    assert len(tried) == kinds
 
 
 def test_the_pace_of_records_counts_visits():

@@ -1,7 +1,7 @@
 """Kernels that have imported torch and seaborn before their notebook asks: forked from one process that has.
 
     with warm(environment) as environment:
-        ... in it Jupyter knows a kernel "warm" ...
+        ... in it Jupyter knows a kernel "warm", or one of another name ...
 
 Fifty notebooks would otherwise spend half of their time importing the same libraries. A kernel is
 `warm_kernel.py CONNECTION_FILE`: it asks the server for a fork, passes signals on to it, and ends with it.
@@ -25,13 +25,13 @@ LIBRARIES = ("ipykernel.kernelapp", "lasem_core.views.figures", "lasem_core.view
 
 
 @contextmanager
-def warm(environment):
+def warm(environment, name=NAME):
     """`environment` and what a program needs in it to start these kernels while the context lasts."""
     with tempfile.TemporaryDirectory() as folder:
-        spec = Path(folder) / "kernels" / NAME / "kernel.json"
+        spec = Path(folder) / "kernels" / name / "kernel.json"
         spec.parent.mkdir(parents=True)
         argv = [sys.executable, __file__, "{connection_file}"]
-        spec.write_text(json.dumps({"argv": argv, "display_name": NAME, "language": "python"}))
+        spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
         environment = environment | {"JUPYTER_PATH": folder, SOCKET: f"{folder}/server"}
         with subprocess.Popen([sys.executable, __file__], env=environment, stdout=subprocess.PIPE) as server:
             try:

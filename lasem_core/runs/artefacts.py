@@ -96,7 +96,7 @@ def _short_visits() -> Iterator[Runs]:
         if em:  # what differs at a revisit has only short visits
             planted, cifar = planted[1:], cifar[1:]
         else:
-            for scale in ({}, _in_turns(3, 3, 5)):
+            for scale in ({}, _in_turns(3, 3, 2)):
                 yield replace(_planted(method, (config,), preset="paper", **scale), bases=("hps",), only_at=("smoke",))
         for scale in planted:
             yield replace(_planted(method, (config,), preset="paper", **scale | _em(**em)), bases=SHARED, **always)

@@ -131,8 +131,8 @@ _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
-        "planted": {"schedule": {"epochs": 10, "test_every": 5}, "stream": {"n_tasks": 3}},
-        "digits": {"schedule": {"epochs": 10, "test_every": 5}, "stream": {"n_tasks": 3}},
+        "planted": {"schedule": {"epochs": 6, "test_every": 3}, "stream": {"n_tasks": 3}},
+        "digits": {"schedule": {"epochs": 6, "test_every": 3}, "stream": {"n_tasks": 3}},
         "*": {"schedule": {"epochs": 2, "test_every": 2}, "stream": {"n_tasks": 2}},
     },
     "quick": {

@@ -18,6 +18,7 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import TimeoutError
 from sample_records import record
+from warm_kernel import SOCKET, warm
 
 from lasem_core.runs.plan import plan
 from lasem_core.runs.run import run_id_of
@@ -39,9 +40,9 @@ def environment(tmp_path_factory):
         given = {name: getattr(spec, name) for name in ("method", "base", "config", "seed")}
         store.put(record(run_id_of(spec), **given))
     wanted = {"LASEM_OUTPUTS": str(outputs), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "LASEM_PROGRESS": "none"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in wanted.items():
-            patch.setenv(name, value)
+    with warm(os.environ | wanted, "python3") as known, pytest.MonkeyPatch.context() as patch:
+        for name in (*wanted, "JUPYTER_PATH", SOCKET):
+            patch.setenv(name, known[name])
         yield
 
 

@@ -6,6 +6,7 @@ LASEM_PICTURES=write screenshots stay in .cache/browser/notebooks, to be looked 
 """
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ SCROLLED = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
   .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText.slice(0, 60))"""
 BROKEN = "() => [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.alt)"
 NAMELESS = "() => [...document.images].filter(i => !i.alt).length"
+
+
+@cache
+def exporter(theme):
+    """Its templates are compiled once, not for every notebook."""
+    return HTMLExporter(theme=theme, exclude_input_prompt=True)
 
 
 def after_layout(page):
@@ -44,7 +51,7 @@ def take(page, width, target):
 @pytest.mark.parametrize(("path", "theme"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_a_notebook_as_a_page(page, shots, tmp_path, path, theme):
     html = tmp_path / "page.html"
-    html.write_text(HTMLExporter(theme=theme, exclude_input_prompt=True).from_filename(path)[0])
+    html.write_text(exporter(theme).from_filename(path)[0])
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
     page.goto(html.as_uri())
     problems = {}
