@@ -27,7 +27,7 @@ lint: $(STAMP)
 # working copies: JupyterLab saves outputs into what it has open, and sources carry none
 lab: $(STAMP)
 	mkdir -p lab
-	for n in notebooks/*.ipynb; do test "lab/$${n#notebooks/}" -nt "$$n" || cp "$$n" lab/; done
+	for n in notebooks/*.ipynb; do test "lab/$${n#notebooks/}" -nt "$$n" || cp --backup=simple --suffix=.bak "$$n" lab/; done
 	$(BIN)/jupyter lab lab/01_quickstart.ipynb
 
 page: $(STAMP)

@@ -267,9 +267,10 @@ def _restore(learner: Learner, stream: TaskStream, checkpoint: Checkpoint) -> tu
 
 
 def to_device(state: Any, device: torch.device) -> Any:
-    """The nested state of a learner with every tensor of it on `device`."""
+    """The nested state of a learner with every tensor of it on `device`, none of them part of a graph: a copy of a
+    tensor that needs gradients would be, and could never again be told to need none."""
     if isinstance(state, Tensor):
-        return state.to(device)
+        return state.detach().to(device)
     if isinstance(state, dict):
         return {key: to_device(value, device) for key, value in state.items()}
     return [to_device(value, device) for value in state] if isinstance(state, list) else state

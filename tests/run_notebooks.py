@@ -68,7 +68,7 @@ def recorded() -> list[Path]:
 
     files = notebook_files(ROOT / "outputs" / "notebooks")
     declared = {path: declared_parameters(nbformat.read(path, 4)) for path in files.values()}
-    return [path for path, names in declared.items() if "profile" in names or not {"store", "epochs"} & set(names)]
+    return [path for path, names in declared.items() if "profile" in names or "epochs" not in names]
 
 
 def compared(paths: list[Path], outputs: str = RECORDED) -> int:
@@ -106,7 +106,7 @@ def _nbval(outputs: str, *arguments: str, tries: int = 2) -> int:
     """Once more if a kernel never started: two that start at the same moment may choose the same port."""
     command = [sys.executable, "-m", "pytest", *COMMON, *arguments]
     died = False
-    env = {**os.environ, "LASEM_OUTPUTS": outputs}
+    env = {**os.environ, **ENVIRONMENT, "LASEM_OUTPUTS": outputs}
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)

@@ -17,7 +17,7 @@ from lasem_core.views.evidence import Evidence
 def trials(gains, base="hps", name="start=6"):
     """What `by_trial` gives: preset paper at 50 %, the variant `gains` above it, seed by seed."""
     rows = [
-        {"base": base, "variant": variant, "seed": seed, "accuracy": 0.5 + gain * (variant != "paper")}
+        {"base": base, "variant": variant, "seed": seed, "streams": "", "accuracy": 0.5 + gain * (variant != "paper")}
         | dict.fromkeys(planted.COMPARISONS, 0.1 - gain * (variant != "paper"))
         for seed, gain in enumerate(gains)
         for variant in ("paper", name)
@@ -37,6 +37,12 @@ def test_a_gain_is_paired_and_judged():
     assert row["verdict"] == "better"
     assert verdict(-0.10, -0.12, -0.14)["verdict"] == "worse"
     assert verdict(-0.10, 0.12, 0.14)["verdict"] == "undecided"
+
+
+def test_the_same_seed_on_other_images_is_no_pair():
+    table = trials((0.10, 0.12, 0.14))
+    elsewhere = table.assign(streams=table["variant"])
+    assert choice.variant_table(elsewhere).set_index("variant").loc["start=6", "pairs"] == 0
 
 
 @pytest.mark.parametrize("gains", [(0.1,), (0.1, 0.1001)])
@@ -65,7 +71,7 @@ def test_p_values_are_those_of_scipy():
 
 def test_comparisons_stand_beside_the_static_configurations_of_the_same_trial():
     def run(method, config, valid, accuracy, seed=0):
-        return {"relatedness": "low", "base": "hps", "seed": seed, "method": method, "variant": "paper",
+        return {"relatedness": "low", "base": "hps", "seed": seed, "stream": "", "method": method, "variant": "paper",
                 "config": config, "valid": valid, "final_accuracy": accuracy}  # fmt: skip
 
     table = planted.compared(

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from lasem_core.common.statistics import NOT_RUN, UNDECIDED
-from lasem_core.views.costs import cost_table, judge_bound, paper_costs
+from lasem_core.views.costs import BY_PRUNING, cost_table, judge_bound, paper_costs
 from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED
 
 STEP = {"exact / static": (6.9, (6.8, 7.1)), "estep / mstep": (0.19, (0.18, 0.2))}
@@ -38,7 +38,7 @@ def test_bounds_are_the_papers():
 def test_every_statement_stands_beside_what_was_measured(folder):
     assert verdicts(folder) == [
         ["6.90 (6.80 to 7.10)", "21 rounds", NOT_REPRODUCED],
-        ["1.10 (0.85 to 1.35)", "3 tasks", REPRODUCED],
+        ["1.10 (0.85 to 1.35)", "3 tasks", BY_PRUNING],
         ["-", "-", NOT_RUN],
         ["0.19 (0.18 to 0.20)", "21 rounds", REPRODUCED],
     ]

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import torch
-from small_stream import CASES, environment, flat, run, spec_of, stream
+from small_stream import CASES, Memory, Stopped, environment, flat, run, spec_of, stream
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -144,6 +144,18 @@ def opened(method, base, **options):
     learner.begin_task(context_of(env, tasks, 2))
     images, labels = tasks.tasks[2].train.batch(torch.arange(8, device=META))
     return learner, lambda step: Batch(images, labels, 0.01, (0, 2, step))
+
+
+@pytest.mark.parametrize(("method", "base"), CASES, ids=lambda value: value)
+def test_a_run_resumed_within_a_task_trains_leaves(method, base):
+    memory = Memory(stop_at=2)
+    spec = spec_of(method, base, **({"config": "101"} if method in ("static", "fixed-posterior") else {}))
+    with pytest.raises(Stopped):
+        run(spec, stream(), memory)
+    state = to_device(memory.state["learner"], META)
+    tensors = [value for value in flat(state) if isinstance(value, torch.Tensor)]
+    assert memory.state["log"] and tensors and "training" in state
+    assert all(tensor.is_leaf and tensor.device == META for tensor in tensors)
 
 
 @pytest.mark.parametrize(("method", "base"), CASES, ids=lambda value: value)

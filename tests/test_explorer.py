@@ -106,6 +106,22 @@ def test_every_committed_record_is_on_one_page_and_planted_ones_come_first(recor
     assert planted == sorted(planted, reverse=True)
 
 
+def test_tasks_come_in_the_order_of_their_first_visits_and_those_without_one_are_left_out():
+    made = record("r", configs=("0111", "0101"), stream={"n_tasks": 3, "order": (1, 0)}, schedule={"epochs": 4})
+    made.tables["accuracy"] = made.accuracy[made.accuracy["position"] < 2]
+    for table in made.tables.values():
+        table["task"] = 1 - table["task"]
+    made.summary["configs"] = ["0101", "0111", ""]
+    (run,) = unpack(pack([made])[0])[0]["runs"]
+    assert (run["configs"], run["tasks"], len(run["accuracy"])) == (["0111", "0101"], 2, 2)
+
+
+def test_a_fixed_posterior_is_not_called_static_and_says_which():
+    made = record("r", method="fixed-posterior", config="0101", base="df-cnn")
+    (run,) = unpack(pack([made])[0])[0]["runs"]
+    assert (run["method"], run["bits"]) == ("fixed posterior", "") and "config=0101" in run["others"]
+
+
 def test_results_and_choices_are_those_of_the_record(recorded):
     records, text = recorded
     for run in unpack(text)[0]["runs"]:

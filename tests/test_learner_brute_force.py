@@ -79,6 +79,7 @@ def test_a_sweep_of_one_run_on_two_workers_gives_the_same_record(tmp_path):
     assert run_sweep([spec], store, jobs=2, progress=False).failed == []
     record = store.get(alone.run_id)
     assert alone.measured["peak_rss_mb"] > 0 and record.measured["peak_rss_mb"] is None  # half of it was elsewhere
+    assert train(RunSpec(method="static", **short), jobs=2).measured["peak_rss_mb"] > 0  # it has nothing for two
     assert record.summary == alone.summary
     pd.testing.assert_frame_equal(record.history, alone.history)
 

@@ -1,5 +1,6 @@
 """The live monitor without a browser: a picture that follows the run, or lines where nobody looks."""
 
+import numpy as np
 from sample_records import record
 
 from lasem_core import RunSpec
@@ -41,6 +42,17 @@ def test_monitor_draws_while_training_where_somebody_looks(monkeypatch):
     before = monitor.image.value
     monitor.epoch(0, _row(1), EpochReport(transfer=[0, 1, 1, 1]))
     assert monitor.image.value != before
+
+
+def test_monitor_shows_a_run_that_was_resumed_and_one_that_trains_a_task_again(monkeypatch):
+    monkeypatch.setenv("LASEM_PROGRESS", "none")
+    monitor, epochs = LiveMonitor(RunSpec(method="brute-force")), RunSpec().schedule.epochs
+    for _ in range(16):  # configurations
+        for epoch in range(epochs + 1):
+            monitor.epoch(2, _row(epoch), EpochReport(transfer=[0, 1, 1, 1]))
+    monitor.close()
+    shown = monitor.heat.get_array().filled(np.nan)
+    assert np.isnan(shown[:, : 2 * (epochs + 1)]).all() and not np.isnan(shown[:, 2 * (epochs + 1) :]).any()
 
 
 def test_monitor_shows_a_stored_run(monkeypatch):

@@ -1,6 +1,7 @@
 """`lasem reproduce`: which notebooks, with which parameters, executed once, wrong parameters in one line."""
 
 import gc
+import time
 from dataclasses import replace
 
 import nbformat
@@ -155,6 +156,30 @@ def test_a_failing_notebook_leaves_the_last_good_copy(notebooks, tmp_path):
     _notebook(notebooks, body="1 / 0")
     assert reproduce.reproduce(["quickstart"], options, say=lambda _: None).failed[0].problem
     assert good.path.read_bytes() == before
+
+
+def test_a_kernel_that_dies_is_a_problem_of_its_notebook(notebooks, tmp_path):
+    _notebook(notebooks, body="import os\nos.kill(os.getpid(), 9)")
+    options = Options(out=str(tmp_path / "out"), store=str(tmp_path / "runs"), train_missing=False)
+    (outcome,) = reproduce.reproduce(["quickstart"], options, say=lambda _: None).failed
+    assert outcome.problem == "its kernel died, perhaps for want of memory"
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_ctrl_c_starts_no_further_notebook(notebooks, tmp_path, monkeypatch):
+    for number in range(10):
+        _notebook(notebooks, f"n{number}")
+    begun = []
+
+    def interrupted(name, *_):
+        begun.append(name)
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reproduce, "bring_up_to_date", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce(["all"], Options(out=str(tmp_path / "out"), store=str(tmp_path)), say=lambda _: None)
+    assert len(begun) <= 2 * reproduce.AT_ONCE
 
 
 def test_runs_that_fail_are_counted_though_the_notebook_is_executed(notebooks, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The table of all claims follows from the records: change them, and the verdicts change."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from sample_records import record
@@ -35,15 +37,15 @@ def test_a_claim_is_judged_once_with_its_place_and_its_trials(tmp_path, lasem, v
     assert found["verdict"].tolist() == [verdict] and found["trials"].tolist() == [3]
     assert ("above" if lasem > 0.38 else "below") in found["found"].item()
     assert (found["n to decide"].item() == "") == (verdict != "undecided")
-    assert f"1 {verdict}" in reproduction.tally(row) and "0 not run" in reproduction.tally(row)
+    assert f"1 {verdict}" in reproduction.tally(row) and "0 were not run" in reproduction.tally(row)
 
 
 def test_verdicts_are_counted_apart_for_stand_ins_and_corrected_for_each_other():
     rows = [(REPRODUCED, 3, 0.001), (REPRODUCED, 3, 0.04), (f"{REPRODUCED}{ON_A_STAND_IN}", 3, 0.02)]
     rows += [("undecided", 3, 0.3), ("undecided", 2, 0.0001), (NOT_RUN, 0, float("nan"))]
     words = reproduction.tally(pd.DataFrame(rows, columns=["verdict", "n", "p"]))
-    assert words.startswith("We test 6 comparisons")
-    assert "2 reproduced, 1 reproduced on a stand-in, 0 not reproduced and 2 undecided; 1 not run" in words
+    assert "make 6 comparisons; 1 were not run" in words
+    assert "Of the others 2 reproduced, 1 reproduced on a stand-in, 0 not reproduced and 2 undecided" in words
     assert "for the 4 comparisons with at least 3 trials, 1 of the 3 decided ones is left" in words
 
 
@@ -66,6 +68,34 @@ def test_of_a_claim_that_two_artefacts_make_the_judged_row_is_kept(tmp_path):
     table = reproduction.ledger(Options(store=str(tmp_path)))
     row = table[(table["claim"] == "LASEM DF-CNN beats all layers") & (table["dataset"] == "stl10")]
     assert row[["n", "scale", "verdict"]].values.tolist() == [[1, "3 × 10", "undecided"]]
+
+
+def test_on_another_scale_a_claim_is_judged_again(tmp_path):
+    """Table 3's runs are shorter than Figure 3's: what they say is not left out."""
+    short = {"stream": {"n_tasks": 5}, "schedule": {"epochs": 100}}
+    store_of(tmp_path, 0.41)
+    for seed in range(3):
+        kind = QUICK | short | {"seed": seed}
+        RunStore(tmp_path).put(record(f"sl{seed}", 0.40 + 0.001 * seed, **kind))
+        RunStore(tmp_path).put(record(f"ss{seed}", 0.43 + 0.002 * seed, method="static", config="all", **kind))
+    table = reproduction.ledger(Options(store=str(tmp_path)))
+    rows = table[(table["claim"] == "LASEM HPS beats all layers") & (table["dataset"] == "cifar100")]
+    assert dict(zip(rows["scale"], rows["verdict"], strict=True)) == {
+        "10 × 200": "reproduced",
+        "5 × 100": "not reproduced",
+    }
+
+
+def test_verdicts_that_the_other_peak_would_change_are_named(tmp_path):
+    options = store_of(tmp_path, 0.41)
+    assert "none would be different." in reproduction.other_measure(reproduction.ledger(options))
+    for seed in range(3):
+        made = record(f"l{seed}", 0.41 + 0.001 * seed, seed=seed, em={"prune": "refreshed"}, **QUICK)
+        made.summary["peak_test"] = 0.30 + 0.001 * seed
+        shutil.rmtree(tmp_path / f"l{seed}")
+        RunStore(tmp_path).put(made)
+    words = reproduction.other_measure(reproduction.ledger(options))
+    assert "1 would be different: LASEM HPS is " in words and "below transfer at all layers (not reproduced)" in words
 
 
 def test_decided_claims_come_first(tmp_path):

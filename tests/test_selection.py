@@ -20,7 +20,7 @@ from lasem_core.views.planted import (
 
 
 def trial(method, config, seed, valid, accuracy, preset="paper"):
-    return {"relatedness": "low", "base": "hps", "seed": seed, "method": method, "variant": preset,
+    return {"relatedness": "low", "base": "hps", "seed": seed, "stream": "", "method": method, "variant": preset,
             "config": config, "valid": valid, "final_accuracy": accuracy}  # fmt: skip
 
 
@@ -40,6 +40,12 @@ def test_regret_is_against_the_configuration_chosen_on_validation():
     assert row["gain_over_all"] == pytest.approx(((0.65 - 0.40) + (0.55 - 0.60)) / 2)
     assert row["gain_over_random"] == pytest.approx(((0.65 - 1.9 / 3) + (0.55 - 0.6)) / 2)
     assert regret_table(TRIALS).set_index("variant").loc["released", "regret"] == pytest.approx(0.70 - 0.9)
+
+
+def test_runs_on_other_images_are_not_compared():
+    elsewhere = TRIALS.assign(stream=TRIALS["variant"])
+    table = planted.compared(elsewhere).set_index("variant")["regret"]
+    assert table["paper"].notna().all() and table[["released"]].isna().all()
 
 
 def test_ties_on_validation_go_to_the_lowest_index_whatever_the_order():
@@ -72,6 +78,18 @@ def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
     assert contrasts([-0.10, 0.12, 0.14])["verdict"] == "undecided"
     assert contrasts([0.12])["verdict"] == "undecided"
     assert (contrasts([0.12])["rank"], contrasts([-0.12])["rank"]) == (1, 2)
+
+
+def test_contrasts_are_corrected_for_each_other():
+    """Alone the margins are significant (p = 0.03); of two such comparisons neither is."""
+    margins = [0.06, 0.12, 0.14]
+    trials = pd.DataFrame(
+        trial("static", config, seed, 0.5, 0.5 + margin * (config == PLANTED["low"][0]))
+        for seed, margin in enumerate(margins)
+        for config in PLANTED["low"]
+    )
+    assert contrast_table(trials)["verdict"].tolist() == ["as planted"]
+    assert contrast_table(pd.concat([trials, trials.assign(base="df-cnn")]))["verdict"].tolist() == ["undecided"] * 2
 
 
 def test_the_planted_configuration_is_ranked_among_all():

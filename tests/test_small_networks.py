@@ -112,7 +112,7 @@ def test_tables_picture_and_sentence():
     assert [bar.get_height() for bar in axes.patches][:5] == [1.0, 0.5, 0.0, 0.0, 0.0]
     words = networks.sentence(evidence)
     assert "ResNet +12.0 ± 5.0 points against all stages shared (better)" in words
-    assert words.endswith("(n = 3).")
+    assert words.endswith("(n = 3; verdicts after Holm's correction).")
 
 
 def test_of_nothing_nothing_is_said():

@@ -18,6 +18,7 @@ def test_presets_are_the_table_of_switches():
     assert (paper.optim.lr_decay, released.optim.lr_decay) == (0, 1 / 4000)
     assert released.model.kb_channels == (16, 24, 32, 36) and paper.model.kb_channels is None
     assert (paper.stream.images, released.stream.images) == ("per-seed", "shared")
+    assert RunSpec(dataset="planted", preset="released").stream.images == "per-seed"  # item 50 is about CIFAR-100
     assert (paper.stream.normalisation, released.stream.normalisation) == ("train", "split")
 
 

@@ -121,6 +121,7 @@ def test_a_filter_that_lets_nothing_through_is_no_empty_store(folder):
         ("--where em.prior=x", r"--where em.prior=x: .*'running-mean'"),
         ("--where den.phases=1,1", "--where den.phases=1,1: it needs 4 entries"),
         ("--where em=1", "unknown key 'em'"),
+        ("--where self=1", "unknown key 'self'"),
         ("--where seed=0 --where seed=1", "--where seed=0 and --where seed=1: give one of them"),
         ("0abc --where seed=0", "the run 0abc and --where ask for different things"),
         ("0abc --check", "the run 0abc and --check ask for different things"),

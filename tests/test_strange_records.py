@@ -112,8 +112,6 @@ OUTLINE = [  # what a list of runs looks at
 REST = [
     pytest.param(_garbage, id="garbage instead of Parquet"),
     pytest.param(_without("sha256", "accuracy.parquet"), id="without a checksum"),
-    pytest.param(_with("maybe", "spec", "em", "rollback"), id="spec.em.rollback"),
-    pytest.param(_with("long", "spec", "colour"), id="spec.colour"),
     pytest.param(_is("folder", "history.parquet"), id="history.parquet is a folder"),
     pytest.param(_is("pipe", "history.parquet"), id="history.parquet is a pipe"),
 ]
@@ -136,6 +134,23 @@ def test_the_others_are_listed_and_it_is_named(capsys, caplog, store, damage):
         assert status == 2 and streams.err.count("\n") == 1
         assert store.get("odd0") is None
     assert (store.root / ".aside" / "odd0-0").is_dir() and store.check() == []
+
+
+@pytest.mark.parametrize(("value", "path"), [("long", ("spec", "colour")), ("second", ("spec", "darts", "order"))])
+def test_a_record_of_another_version_stays_where_it_is(caplog, store, value, path):
+    """An older checkout would put a newer one's records aside, and train them again."""
+    _with(value, *path)(store.root / "odd0")
+    with caplog.at_level(logging.WARNING):
+        assert store.get("odd0") is None and len(list(store.records())) == 1
+    assert "odd0 is left out: its specification is not one this version knows" in caplog.text
+    assert (store.root / "odd0").is_dir() and not (store.root / ".aside").exists()
+
+
+def test_a_run_takes_the_place_of_another_versions_record(caplog, store):
+    run = store.get("odd0")
+    _with("long", "spec", "colour")(store.root / "odd0")
+    assert store.put(run).run_id == store.get("odd0").run_id == "odd0"
+    assert (store.root / ".aside" / "odd0-0").is_dir()
 
 
 def test_a_model_that_is_no_file(capsys, store):

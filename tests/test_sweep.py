@@ -189,6 +189,13 @@ def test_a_failing_run_is_listed_and_stops_no_other(tmp_path, monkeypatch):
     assert len(report.failed) == 2 and len(str(report).splitlines()) == 3
 
 
+def test_the_data_may_be_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = build_spec({"method": "static", "dataset": "cifar100"})
+    ((_, cause),) = run_sweep([spec], RunStore(tmp_path / "runs"), "~/data", jobs=1, progress=False).failed
+    assert str(tmp_path / "data") in cause and "~" not in cause
+
+
 def test_a_run_that_kills_its_workers_is_found_out():
     specs = specs_of(TINY, seeds=range(4))
     bad = specs[2]

@@ -8,6 +8,7 @@ from PIL import Image
 from lasem_core.common.errors import LasemError
 from lasem_core.runs.store import RunStore
 from lasem_core.views import reproduce
+from lasem_core.views.examples import preview
 
 NETWORK = {"channels": "4,4", "kernels": "3,3", "pools": "4,4", "head": "8"}
 
@@ -42,6 +43,14 @@ def test_from_the_folder_to_the_explorer(tmp_path, images):
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "cat/notes.png" in printed
     assert any("image/png" in output.get("data", {}) for output in notebook.cells[-1].outputs)
+
+
+def test_a_preview_shows_what_the_loader_would_take(images, monkeypatch):
+    (images / "ant" / ".DS_Store").write_bytes(b"no image")
+    (images / "bee" / "0.png").write_bytes(b"broken")
+    (images / "elk").mkdir()
+    monkeypatch.setenv("HOME", str(images.parent))
+    assert [axes.get_title() for axes in preview("~/mine").axes] == ["ant", "bee", "cat", "dog"]
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,13 @@ def reproduce(
     What is up to date is left alone. Example: lasem reproduce figure4 --profile quick --dataset cifar100
     """
     from lasem_core.cli.sweep import parse_seeds, refuse_ignored
+    from lasem_core.data.npz import expanded
     from lasem_core.views.parameters import Options
     from lasem_core.views.reproduce import reproduce as run
 
     options = Options.check(
         profile=profile, dataset=dataset or "", preset=preset or "paper", seeds=parse_seeds(seeds) or (),
-        out=str(out.resolve() if out else ""), data=str(data.resolve()) if data else "",
+        out=str(out.resolve() if out else ""), data=str(expanded(data).resolve()) if data else "",
         store=str((store or out / "runs").resolve() if store or out else "outputs/runs"), train_missing=train,
     )  # fmt: skip
     refuse_ignored(artefacts or [], {"preset": preset})

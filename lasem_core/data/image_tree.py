@@ -27,6 +27,8 @@ SIDE = 128
 SLOW = 500  # images from which reading them shows a progress bar
 KEYS = ("images", "members", "files", "unreadable", "listing")
 
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow says of no image
+
 Listing = list[tuple[str, str, Path]]  # (domain or "", class, file)
 
 
@@ -82,7 +84,7 @@ def prepare(listing: Listing, folder: Path, target: Path) -> Path:
         path = printable(str(file.relative_to(folder)))
         try:
             images.append(read_image(file))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except UNREADABLE:
             unreadable.append(path)
         else:
             members.append((printable(domain), printable(name)))

@@ -51,7 +51,7 @@ class Appearance:
 
 def load(spec: RunSpec, root: Path | None) -> TaskStream:
     """`stream.n_tasks` tasks of `stream.classes_per_task` glyphs with 20 training, 10 validation and 50 test
-    images per class: a pure function of the spec; `stream.fraction` keeps a part of the training images."""
+    images per class: a pure function of the spec; `stream.fraction` draws fewer training images."""
     tasks = [_task(spec, t) for t in range(spec.stream.n_tasks)]
     return splits.in_order(spec, tasks, f"Planted tasks ({spec.stream.relatedness})")
 

@@ -35,6 +35,10 @@ class Damaged(Exception):
     """A record that is not what was written."""
 
 
+class Foreign(Damaged):
+    """A whole record whose specification only another version of LASEM knows."""
+
+
 class _Outline(BaseModel):
     """A part of record.json that needs no RunSpec to be read: only the named keys are checked."""
 
@@ -229,7 +233,7 @@ def read_record(folder: Path) -> RunRecord:
             stale=is_stale(document),
         )
     except ValidationError as error:
-        raise Damaged(f"its specification is not one this version knows: {explain(error)}") from None
+        raise Foreign(f"its specification is not one this version knows: {explain(error)}") from None
 
 
 def is_stale(document: dict[str, Any]) -> bool:

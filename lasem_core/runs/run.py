@@ -47,6 +47,7 @@ def train(
 
     Raises LasemError for what the user can correct (no data, no such device, an unwritable store).
     """
+    jobs = jobs if spec.method == "brute-force" else min(jobs, 1)  # no other method has anything for more
     device, fingerprint = resolve_device(spec), datasets.fingerprint(spec, data)
     run_id = _run_id(spec, fingerprint)
     if store is not None and (record := store.get(run_id)) is not None and not record.stale:

@@ -34,6 +34,7 @@ from lasem_core.runs.checkpoint import Checkpointer
 from lasem_core.runs.record import ROW, RunRecord, flat_row
 from lasem_core.runs.record_files import (
     Damaged,
+    Foreign,
     add_model,
     is_stale,
     read_model,
@@ -62,13 +63,16 @@ class RunStore:
         self.root = Path(root)
 
     def get(self, run_id: str) -> RunRecord | None:
-        """The record, or None; a damaged one is moved to `.aside` with one warning."""
+        """The record, or None with one warning: a damaged one is moved to `.aside`, one of another version stays."""
         folder = self.root / run_id
         if folder.parent != self.root or run_id.startswith("."):
             return None
         try:
             return read_record(folder)
         except FileNotFoundError:
+            return None
+        except Foreign as problem:
+            log.warning("run %s is left out: %s", run_id, problem)
             return None
         except Damaged as problem:
             self._set_aside(folder, problem)
@@ -104,7 +108,7 @@ class RunStore:
             raise LasemError(self._model_help(run_id, f"is damaged ({problem})")) from None
         return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
 
-    def summaries(self, **where: object) -> pd.DataFrame:
+    def summaries(self, /, **where: object) -> pd.DataFrame:
         """One row per run: results, measurements and every setting under its dotted name.
 
         Arguments: where, e.g. dataset="cifar100", seed=[0, 1] or **{"em.likelihood": "mean"}.
@@ -113,7 +117,7 @@ class RunStore:
         frame = pd.DataFrame(rows, columns=None if rows else [*ROW, "config", "stale"])
         return frame.sort_values([*_ORDER], ignore_index=True, kind="stable") if rows else frame
 
-    def records(self, **where: object) -> Iterator[RunRecord]:
+    def records(self, /, **where: object) -> Iterator[RunRecord]:
         """The full records of the same runs, in the same order."""
         for run_id in self.summaries(**where)["run_id"]:
             if (record := self.get(run_id)) is not None:
@@ -179,9 +183,18 @@ class RunStore:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not attempts_left:
                     raise  # at last: what is there is damaged and cannot be set aside
-            if (theirs := self.get(run_id)) is not None:  # a damaged one is set aside, then ours moves in
+            if (theirs := self._theirs(run_id)) is not None:  # what is in the way is set aside, then ours moves in
                 add_model(temporary / "model.pt", folder)
                 return theirs
+
+    def _theirs(self, run_id: str) -> RunRecord | None:
+        try:
+            return read_record(self.root / run_id)
+        except Foreign as problem:
+            self._set_aside(self.root / run_id, problem)
+            return None
+        except (Damaged, OSError):
+            return self.get(run_id)
 
     def _set_aside(self, folder: Path, problem: Damaged) -> None:
         aside = self.root / ".aside"

@@ -21,6 +21,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm.auto import tqdm
 
 from lasem_core.common.errors import LasemError
+from lasem_core.data.npz import expanded
 from lasem_core.runs.artefacts import ARTEFACTS
 from lasem_core.runs.plan import plan
 from lasem_core.runs.store import RunStore
@@ -70,7 +71,7 @@ def run_sweep(
     A failing run is reported and does not affect the others; raises LasemError only where nothing can run at all.
     """
     store = RunStore(store.root.resolve())
-    data = Path(data).resolve() if data else None
+    data = expanded(Path(data)).resolve() if data else None
     stored, missing, failed = split_stored(specs, store, data)
     if missing:
         store.require_writable()

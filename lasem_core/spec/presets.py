@@ -83,7 +83,6 @@ RELEASED: dict[str, Any] = {
     "darts": {"alpha_data": "train", "alpha_optimizer": "rmsprop", "weight_optimizer": "rmsprop"},
     "apd": {"variant": "released"},
     "brute_force": {"first_task": "fixed", "tie_first_two": True},
-    "stream": {"images": "shared"},
 }
 
 # released code, items 56 and 59; DEN's are what is passed to a stub
@@ -103,19 +102,19 @@ _RELEASED_BY_METHOD: dict[str, dict[str, Any]] = {
     },
 }
 
-# released code, items 26, 33, 38, 52-54: what the released code does on one data set only
+# released code, items 26, 33, 38, 50-54: what the released code does on one data set only
 _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
     "cifar100": {
         "optim": {"lr_decay": 1 / 4000},
-        "stream": {"normalisation": "split"},
+        "stream": {"normalisation": "split", "images": "shared"},
         "model": {"kb_channels": (16, 24, 32, 36), "deconv_channels": (24, 48, 64, 72)},
     },
     "stl10": {
-        "stream": {"noise": "released", "images": "per-seed"},
+        "stream": {"noise": "released"},
         "model": {"kb_channels": (12, 24, 32, 48, 64, 96), "deconv_channels": (24, 48, 64, 96, 128, 192)},
     },
     "stl10-group": {
-        "stream": {"noise": "released", "images": "per-seed"},
+        "stream": {"noise": "released"},
         "model": {
             "kb_channels": (12, 24, 24, 32, 48, 48, 64, 96, 96),
             "deconv_channels": (24, 48, 48, 64, 96, 96, 128, 192, 192),
@@ -123,7 +122,7 @@ _RELEASED_BY_DATASET: dict[str, dict[str, Any]] = {
     },
     "office-home": {
         "optim": {"lr_decay": 1e-4},
-        "stream": {"domain_groups": "shared", "images": "per-seed"},
+        "stream": {"domain_groups": "shared"},
         "model": {"kb_channels": (24, 64, 64, 64), "deconv_channels": (48, 128, 128, 128)},
     },
 }

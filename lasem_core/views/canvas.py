@@ -125,7 +125,8 @@ def publish(figure: Figure, name: str, frame: pd.DataFrame, out: str | Path = "o
     ours = frame.dropna(subset=["ours"]) if "ours" in frame else frame
     if len(ours):
         save(figure, name, frame, out)
-    show(png(figure), f"[{name}]" if len(ours) else f"[{name}: nothing is recorded, nothing is saved]")
+    nothing = "nothing is recorded" if ours is frame else "no record counts beside the paper's numbers"
+    show(png(figure), f"[{name}]" if len(ours) else f"[{name}: {nothing}, nothing is saved]")
 
 
 def show(picture: bytes, text: str, extra: Mapping[str, Any] | None = None) -> None:

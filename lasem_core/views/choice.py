@@ -54,20 +54,22 @@ def whole(records: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def by_trial(records: Iterable[RunRecord], measure: str = "final_accuracy") -> pd.DataFrame:
-    """One row per base, variant and seed that has all four kinds of tasks: means of `planted.compared` over them."""
+    """One row per base, variant and seed that has all four kinds of tasks: means of `planted.compared` over them, and
+    what names their images in the column `streams`."""
     runs = compared(trial_table(whole(records)), measure)
     groups = runs.groupby(["base", "variant", "seed"])
     complete = groups.filter(of_every_kind)
-    trials = complete.groupby(["base", "variant", "seed"])[["accuracy", *COMPARISONS]]
-    return trials.agg(lambda kinds: kinds.mean(skipna=False)).reset_index()
+    trials = complete.groupby(["base", "variant", "seed"])
+    means = trials[["accuracy", *COMPARISONS]].agg(lambda kinds: kinds.mean(skipna=False))
+    return means.assign(streams=trials["stream"].agg(lambda kinds: " ".join(sorted(kinds)))).reset_index()
 
 
 def variant_table(trials: pd.DataFrame) -> pd.DataFrame:
     """One row per base and variant in `by_trial`: means over trials, 95 % t-intervals' half-widths in `*_ci`.
 
-    `gain` is the accuracy minus that of preset `paper` on the same seeds, `paired` and `judged`.
+    `gain` is the accuracy minus that of preset `paper` with the same seeds on the same images, `paired` and `judged`.
     """
-    accuracy = trials.pivot_table("accuracy", ["base", "seed"], "variant")
+    accuracy = trials.pivot_table("accuracy", ["base", "seed", "streams"], "variant")
     rows = [_row(base, name, trials, accuracy) for base in BASES for name in VARIANTS]
     return judged(pd.DataFrame([row for row in rows if row["n"]], columns=list(rows[0])))
 

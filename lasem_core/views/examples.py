@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from lasem_core.common.repository import in_repository
+from lasem_core.data import image_tree, npz
 from lasem_core.views import canvas
 
 CLASSES, PER_CLASS, SIDE = 8, 40, 32
 
 
 def preview(folder: str | Path, most: int = 12) -> Figure:
-    """One image of each of the first classes below `folder`, by its class's name."""
-    names = [path.name for path in sorted(Path(folder).iterdir()) if path.is_dir()][:most]
+    """The first readable image of each of the first classes below `folder`, by its class's name."""
+    first: dict[str, np.ndarray] = {}
+    for _, name, file in image_tree.scan(npz.expanded(Path(folder))):
+        if name not in first and len(first) < most:
+            with suppress(*image_tree.UNREADABLE):
+                first[name] = image_tree.read_image(file)
 
     def draw(axes: Axes, name: str, _: str) -> bool:
-        found = (path for path in sorted((Path(folder) / name).rglob("*")) if path.is_file())
         axes.set_axis_off()
-        axes.imshow(Image.open(next(found)).convert("RGB"))
+        axes.imshow(first[name])
         return True
 
-    return canvas.panel_grid(names, [""], draw, (1.1, 1.2))
+    return canvas.panel_grid(list(first), [""], draw, (1.1, 1.2))
 
 
 def example_folder(out: str | Path = "outputs") -> Path:

@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import display
 
 from lasem_core.common.duration import spell
-from lasem_core.common.statistics import MIN_TRIALS, UNDECIDED
+from lasem_core.common.statistics import EQUIVALENT, MIN_TRIALS, UNDECIDED
 from lasem_core.views import choice, claims, methods, networks, pairs, planted, tables, visits
 from lasem_core.views.claims import RATIO, SHARE, TIME
 from lasem_core.views.evidence import Evidence
@@ -93,8 +93,9 @@ def _statement(tried: pd.DataFrame) -> str:
     """What the paper says, and how it fared in the comparisons that were made."""
     says = f"*The paper says:* {tried['statement'].iloc[0]}."
     agree = int((tried["margin"] > 0).sum())
-    counts = tried["verdict"].str.removesuffix(ON_A_STAND_IN).value_counts()
-    words = joined([f"{counts[word]} {word}" for word in (REPRODUCED, NOT_REPRODUCED, UNDECIDED) if word in counts])
+    counts, decided = tried["verdict"].value_counts(), (REPRODUCED, NOT_REPRODUCED)
+    named = (*decided, *(word + ON_A_STAND_IN for word in decided), UNDECIDED)
+    words = joined([f"{counts[word]} {word.replace(',', '')}" for word in named if word in counts])
     first = found(tried.iloc[0]).rpartition(":")[0]
     directed = len(tried) > 1 and not tried["same"].any()  # equality has no direction
     rest = f"; {agree} of {len(tried)} comparisons point the paper's way" if directed else ""
@@ -155,10 +156,12 @@ def _of_planted(evidence: Evidence) -> str:
 
 
 def _of_speed(evidence: Evidence) -> str:
-    row = pairs.verdict_table(pairs.pairs_of(evidence.records)).iloc[0]
+    table = pairs.verdict_table(pairs.pairs_of(evidence.records))
+    row, alone = table.iloc[0], table[table["base"] != "all"]["verdict"]
     return (
         f"Pruned minus exact EM, peak accuracy at best validation: {row['difference (points, 90 % interval)']} points "
-        f"(n = {row['n']}): {row['verdict']}."
+        f"over all bases (n = {row['n']}): {row['verdict']}. Base by base, of {len(alone)} accuracies "
+        f"{(alone == EQUIVALENT).sum()} are equivalent."
     )
 
 

@@ -106,7 +106,8 @@ def sentence(evidence: Evidence) -> str:
         return "LASEM and a static configuration of the same network are not both recorded."
     words = [f"{NETWORK_NAMES[network]} {joined([_gain(row) for row in rows.itertuples()])}"
              for network, rows in tried.groupby("network", sort=False)]  # fmt: skip
-    return f"LASEM's final accuracy: {'; '.join(words)} (n = {int(tried['pairs'].max())})."
+    n = int(tried["pairs"].max())
+    return f"LASEM's final accuracy: {'; '.join(words)} (n = {n}; verdicts after Holm's correction)."
 
 
 def _gain(row: object) -> str:

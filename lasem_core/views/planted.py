@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lasem_core.common.statistics import t_interval
+from lasem_core.common.statistics import BETTER, UNDECIDED, WORSE, judged, paired, t_interval
 from lasem_core.runs.record import RunRecord
 from lasem_core.spec.command_line import unusual
 from lasem_core.spec.configs import ConfigSpace
@@ -25,8 +25,7 @@ from lasem_core.views import canvas
 from lasem_core.views.canvas import ALL, LASEM
 from lasem_core.views.evidence import Evidence, place
 from lasem_core.views.parameters import RECORDED
-from lasem_core.views.verdicts import NOT_REPRODUCED, REPRODUCED, judge_ordering
-from lasem_core.views.words import BASE_NAMES, joined, plus_minus, spread, title
+from lasem_core.views.words import BASE_NAMES, joined, p_value, plus_minus, spread, title
 
 # what each relatedness is made for: a configuration that shares what is common, and a contrasting one
 PLANTED = {
@@ -35,7 +34,7 @@ PLANTED = {
     "high": ("0111", "1111"),
     "both": ("1111", "0011"),
 }
-WORDS = {REPRODUCED: "as planted", NOT_REPRODUCED: "against it"}
+WORDS = {BETTER: "as planted", WORSE: "against it"}
 COMPARISONS = {
     "regret": "regret",
     "behind_planted": "behind the planted configuration",
@@ -61,7 +60,7 @@ def beside_truth(profile: str, relatedness: str, base: str, preset: str, seed: i
 
 def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per run: where it stands, its mean best validation accuracy over tasks, its test accuracies."""
-    columns = [*PLACE, "seed", "method", "variant", "config", "valid", *MEASURES]
+    columns = [*PLACE, "seed", "stream", "method", "variant", "config", "valid", *MEASURES]
     rows = [_trial(record) for record in records]
     return pd.DataFrame(rows, columns=columns)
 
@@ -69,6 +68,7 @@ def trial_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 def _trial(record: RunRecord) -> dict[str, object]:
     best_valid = record.history.groupby("position")["valid_accuracy"].max().mean()
     own = place(record) | {"relatedness": record.spec.stream.relatedness, "variant": variant(record.spec)}
+    own["stream"] = record.summary.get("stream_hash", "")
     return own | {"valid": best_valid} | {name: record.summary[name] for name in MEASURES}
 
 
@@ -102,16 +102,20 @@ def ranking(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFra
 
 
 def contrast_table(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
-    """Whether the configuration a relatedness was made for beats a contrasting one, in points, paired over trials; and
-    its rank among all static configurations, the best mean first."""
+    """Whether the configuration a relatedness was made for beats a contrasting one, in points, paired over trials, with
+    Holm's correction for all of them; and its rank among all static configurations, the best mean first."""
     rank, static = ranks(ranking(trials, measure)), _static(trials).pivot_table(measure, [*PLACE, "seed"], "config")
     rows = [
-        {"relatedness": related, "base": base, "better": PLANTED[related][0], "worse": PLANTED[related][1]}
-        | {"rank": rank[related, base]}
-        | _margin(runs[PLANTED[related][0]] - runs[PLANTED[related][1]])
+        {"relatedness": related, "base": base, "made for": own, "rank": rank[related, base], "contrast": other}
+        | {"margin (points)": spread(100 * (runs[own] - runs[other]))}
+        | paired((runs[own] - runs[other]).dropna())
         for (related, base), runs in static.groupby(PLACE)
+        for own, other in [PLANTED[related]]
     ]
-    return pd.DataFrame(rows, columns=[*PLACE, "better", "rank", "worse", "margin (points)", "verdict"])
+    columns = [*PLACE, "made for", "rank", "contrast", "margin (points)"]
+    table = judged(pd.DataFrame(rows, columns=[*columns, "gain", "gain_ci", "pairs", "p"]))
+    shown = table[columns].assign(**{"corrected p": table["corrected"].map(p_value)})
+    return shown.assign(verdict=table["verdict"].replace(WORDS))
 
 
 def ranks(table: pd.DataFrame) -> dict[tuple[str, str], int]:
@@ -128,31 +132,32 @@ def rank_sentence(trials: pd.DataFrame) -> str:
     words = [f"{joined([str(rank[kind, base]) for kind in PLANTED if (kind, base) in rank])} with {BASE_NAMES[base]}"
              for base in BASES]  # fmt: skip
     among = f"Among all {table['config'].nunique()} static configurations the planted one ranks {joined(words)}"
-    return f"{among} (in common: {', '.join(PLANTED)}; final accuracy, n = {int(table['n'].max())})."
-
-
-def _margin(differences: pd.Series) -> dict[str, str]:
-    word = judge_ordering(differences)
-    return {"margin (points)": spread(100 * differences), "verdict": WORDS.get(word, word)}
+    found = contrast_table(trials)["verdict"]
+    beats = f"It beats a contrasting one in {(found == WORDS[BETTER]).sum()} of {len(found)} comparisons"
+    return (
+        f"{among} (in common: {', '.join(PLANTED)}; final accuracy, n = {int(table['n'].max())}). {beats}; "
+        f"{(found == UNDECIDED).sum()} are undecided (paired t-tests, Holm-corrected)."
+    )
 
 
 def compared(trials: pd.DataFrame, measure: str = "final_accuracy") -> pd.DataFrame:
-    """One row per LASEM run that has every comparison of `COMPARISONS` in its own trial, as fractions.
+    """One row per LASEM run, with the comparisons of `COMPARISONS` that its own trial has on the same images, as
+    fractions.
 
     Regret is the accuracy of the static configuration with the best VALIDATION accuracy minus LASEM's: below 0,
     LASEM beats the search it replaces.
     """
-    groups = _static(trials).groupby([*PLACE, "seed"])
+    groups = _static(trials).groupby([*PLACE, "seed", "stream"])
     whole = groups.size().max()  # a trial whose search is not finished has no best configuration yet
     static = {place: group.set_index("config") for place, group in groups if len(group) == whole}
     lasem = trials[trials["method"] == "lasem"]
     rows = [
-        {name: getattr(run, name) for name in [*PLACE, "variant", "seed"]}
+        {name: getattr(run, name) for name in [*PLACE, "variant", "seed", "stream"]}
         | {"accuracy": getattr(run, measure)}
-        | _against(getattr(run, measure), static.get((run.relatedness, run.base, run.seed)), run.relatedness, measure)
-        for run in lasem.itertuples()
+        | _against(getattr(run, measure), static.get(run[1:5]), run.relatedness, measure)
+        for run in lasem[[*PLACE, "seed", "stream", "variant", measure]].itertuples()
     ]
-    table = pd.DataFrame(rows, columns=[*PLACE, "variant", "seed", "accuracy", *COMPARISONS])
+    table = pd.DataFrame(rows, columns=[*PLACE, "variant", "seed", "stream", "accuracy", *COMPARISONS])
     return table.astype(dict.fromkeys(COMPARISONS, float))
 
 

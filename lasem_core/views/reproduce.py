@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +85,19 @@ def reproduce(
         raise LasemError(f"the store {store.root} is not a folder; name the one with the records")
     failed_runs = _train(names, options, jobs, say) if options.trains else []
     with _environment(options.data), ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = [pool.submit(bring_up_to_date, name, options, folder, say) for name in names]
-        outcomes = [outcome.result() for outcome in outcomes]
+        outcomes = _results(pool, [pool.submit(bring_up_to_date, name, options, folder, say) for name in names])
     if any(outcome.executed for outcome in outcomes) or not (out / "report.html").exists():
         report(folder, out / "report.html")
     return Reproduction(outcomes, failed_runs)
+
+
+def _results(pool: ThreadPoolExecutor, begun: Sequence[Future[Outcome]]) -> list[Outcome]:
+    """What was `begun`; Ctrl-C is for the notebooks that have not begun, too."""
+    try:
+        return [future.result() for future in begun]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def notebook_files(folder: Path | None = None) -> dict[str, Path]:
@@ -171,6 +179,7 @@ def declared_parameters(notebook: NotebookNode) -> dict[str, Any]:
 def execute(source: Path, target: Path, given: dict[str, Any]) -> str:
     """Run a notebook with papermill; returns the last line of its error, empty if there was none."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     problem = ""
@@ -181,6 +190,8 @@ def execute(source: Path, target: Path, given: dict[str, Any]) -> str:
         )  # fmt: skip
     except PapermillExecutionError as error:
         problem = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except DeadKernelError:
+        problem = "its kernel died, perhaps for want of memory"
     nbformat.write(strip(nbformat.read(target, 4)), target)
     return problem
 

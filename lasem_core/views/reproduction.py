@@ -16,7 +16,7 @@ from lasem_core.runs.record import RunRecord
 from lasem_core.spec.command_line import unusual
 from lasem_core.spec.run_spec import RunSpec
 from lasem_core.views import claims, verdicts
-from lasem_core.views.evidence import label, run_table
+from lasem_core.views.evidence import Evidence, label, run_table
 from lasem_core.views.findings import by
 from lasem_core.views.gather import gather
 from lasem_core.views.parameters import Options, open_store
@@ -38,11 +38,19 @@ DECIDED = (verdicts.REPRODUCED, verdicts.NOT_REPRODUCED)
 
 def ledger(options: Options) -> pd.DataFrame:
     """Every claim of the paper on every data set where it is made, judged by what is recorded, in the paper's order."""
-    parts = [claims.verdicts(gather(name, options)).assign(place=place) for name, place in PLACES.items()]
+    parts = [_judged(gather(name, options)).assign(place=place) for name, place in PLACES.items()]
     table = pd.concat(parts, ignore_index=True)
     table["place"] = table["where"].where(table["where"] != "", table["place"])
-    judged_first = table.sort_values("n", key=lambda n: n == 0, kind="stable")  # two artefacts may make the same claim
-    return judged_first.drop_duplicates(["claim", "dataset"]).sort_index(ignore_index=True)
+    # two artefacts may make the same claim: on the same scale it is judged once, and missed only where nobody judges it
+    judged_first = table.sort_values("n", key=lambda n: n == 0, kind="stable")
+    idle = (judged_first["n"] == 0) & judged_first.duplicated(["claim", "dataset"])
+    return judged_first[~idle].drop_duplicates(["claim", "dataset", "scale"]).sort_index(ignore_index=True)
+
+
+def _judged(evidence: Evidence) -> pd.DataFrame:
+    """The verdicts, and in the columns `other_*` what they would be by the highest test accuracy that was measured."""
+    table, other = claims.verdicts(evidence), claims.verdicts(evidence, "peak_test")
+    return table.assign(**{f"other_{name}": other[name] for name in ("margin", "margin_ci", "verdict")})
 
 
 def tally(table: pd.DataFrame) -> str:
@@ -55,10 +63,25 @@ def tally(table: pd.DataFrame) -> str:
     decided = tested["verdict"].isin([*DECIDED, *stand_in])
     left = int((decided & (holm(tested["p"]) < LEVEL)).sum())
     return (
-        f"We test {len(table)} comparisons: claims of the paper, on its data sets and on others that we have. "
-        f"Here: {counted}; {int((table['n'] == 0).sum())} not run. Each verdict stands alone at the 95 % level; after "
+        f"The paper's claims, on its data sets and on others that we have, make {len(table)} comparisons; "
+        f"{int((table['n'] == 0).sum())} were not run. Of the others {counted} (a stand-in: other images than the "
+        "paper's, CIFAR-100 or Caltech-101 for Office-Home). Each verdict stands alone at the 95 % level; after "
         f"Holm's correction for the {len(tested)} comparisons with at least {MIN_TRIALS} trials, {left} of the "
         f"{int(decided.sum())} decided ones {'is' if left == 1 else 'are'} left."
+    )
+
+
+def other_measure(table: pd.DataFrame) -> str:
+    """Which accuracy the verdicts are about, and those that would be different by the other peak."""
+    changed = table[table["verdict"] != table["other_verdict"]]
+    words = [
+        f"{row.found.format(by=by(row.other_margin, row.other_margin_ci, row.unit))} ({row.other_verdict})"
+        for row in changed.itertuples()
+    ]
+    return (
+        "Accuracies in verdicts are test accuracies at the epoch of best validation, as in the authors' code. By the "
+        f"highest test accuracy that was measured, {len(words) or 'none'} would be different{': ' * bool(words)}"
+        f"{'; '.join(words)}."
     )
 
 

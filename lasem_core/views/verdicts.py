@@ -2,9 +2,10 @@
 
 A published number is *reproduced* if our 95 % t-interval over at least three trials overlaps the published one; a
 published ordering if the paired difference over at least three trials has the claimed sign and its 95 % interval
-excludes 0. It is *not reproduced* if the interval excludes it, *undecided* otherwise, and *not run* where there is no
-record at profile `quick` or above. `quick` runs, the nine-class STL-10 subset and Caltech-101 can bear orderings out,
-never numbers; the embedded data sets neither.
+excludes 0. That two things are the same is *reproduced* if an equivalence test (TOST) at the 5 % level excludes larger
+differences than the claim allows. A claim is *not reproduced* if the interval excludes it, *undecided* otherwise, and
+*not run* where there is no record at profile `quick` or above. `quick` runs, the nine-class STL-10 subset and
+Caltech-101 can bear orderings out, never numbers; the embedded data sets neither.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def judge_claims(claims: Sequence[Claim], runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for claim in claims:
         elsewhere = [*(name for name, of in STAND_INS.items() if of in claim.datasets), *claim.also]
-        places = [*claim.datasets, *(name for name in elsewhere if name in set(counted["dataset"]))]
+        tried = (name for name in elsewhere if name in set(counted["dataset"]))
+        places = dict.fromkeys([*claim.datasets, *tried])
         rows += [_claim_row(claim, place, counted[counted["dataset"] == place]) for place in places]
     words = ["claim", "statement", "where", "dataset", "data", "found", "unit", "same"]
     numbers = ["margin", "margin_ci", "n", "needed", "p"]
@@ -149,12 +151,11 @@ def _margins(claim: Claim, runs: pd.DataFrame) -> tuple[pd.Series, str]:
 def _claim_row(claim: Claim, dataset: str, runs: pd.DataFrame) -> dict[str, object]:
     margins, profile = _margins(claim, runs)
     shown, same = runs[runs["profile"] == profile], claim.within is not None
-    level = 1 - 2 * LEVEL if same else claim.level
-    mean, half = t_interval(margins, level)
+    mean, half = t_interval(margins, claim.level)
     own = {"claim": claim.text, "dataset": dataset, "margin": mean, "margin_ci": half, "n": len(margins)}
     own |= {"profile": profile, "scale": scale(shown), "data": data(shown, dataset), "same": same}
     own |= {name: getattr(claim, name) for name in ("statement", "found", "unit", "where")}
-    own["needed"] = trials_to_decide(margins, level, claim.within or 0.0)
+    own["needed"] = trials_to_decide(margins, 1 - 2 * LEVEL if same else claim.level, claim.within or 0.0)
     own["p"] = tost(margins, claim.within).p if same else paired_p(margins) * LEVEL / (1 - claim.level)
     verdict = judge_sameness(margins, claim.within) if same else judge_ordering(margins, claim.level)
     decided = verdict in (REPRODUCED, NOT_REPRODUCED) and dataset not in claim.datasets

@@ -67,8 +67,8 @@ def sentence(record: RunRecord) -> str:
 
 def ground(spec: RunSpec) -> list[Any]:
     """What runs have to have in common for their accuracies to be ranked."""
-    where = [spec.dataset, spec.stream.relatedness, spec.base, spec.profile]
-    return [*where, spec.stream.n_tasks, spec.schedule.epochs, spec.model.channels, spec.model.network]
+    learning = [spec.base, spec.profile, spec.schedule.epochs, spec.model.channels, spec.model.network]
+    return [spec.dataset, *learning, spec.stream.model_dump(mode="json"), spec.optim.model_dump(mode="json")]
 
 
 def _planted(spec: RunSpec) -> str:
@@ -137,29 +137,31 @@ class _Run:
     def row(self) -> dict[str, Any]:
         """What the table of runs says, and what the run is compared with."""
         record, spec = self.record, self.record.spec
-        others = {name: value for name, value in self.unusual.items() if name not in SAID}
+        static, order = spec.method == "static", _order(record)
+        said = SAID if static else SAID[1:]  # a fixed posterior has a configuration, too
+        others = {name: value for name, value in self.unusual.items() if name not in said}
         identity = spec.model_dump(mode="json") | {"seed": None}
-        bits = (spec.config or "1" * spec.model.depth) if spec.method == "static" else ""
+        bits = (spec.config or "1" * spec.model.depth) if static else ""
         return {
             "id": record.run_id,
             "data": record.summary.get("data_title", DATASET_NAMES[spec.dataset]),
-            "method": METHOD_NAMES.get(spec.method, spec.method) if spec.config is None else "static",
+            "method": "static" if static else METHOD_NAMES.get(spec.method, spec.method),
             "base": BASE_NAMES[spec.base],
             "preset": spec.preset,
             "profile": spec.profile,
             "seed": spec.seed,
             "others": ", ".join(f"{name}={value}" for name, value in others.items()),
             "stale": record.stale,
-            "tasks": spec.stream.n_tasks,
+            "tasks": len(order),
             "epochs": spec.schedule.epochs,
             "depth": spec.model.depth,
-            "configs": record.configs or [bits] * spec.stream.n_tasks * bool(bits),
+            "configs": [record.configs[n] for n in order] if record.configs else [bits] * len(order) * static,
             "planted": _planted(spec),
             "bits": bits,
             "family": json.dumps(identity, sort_keys=True),
             "ground": json.dumps(ground(spec)),
             "results": [_round(record.summary.get(name)) for name in RESULTS],
-            "accuracy": _last_accuracies(record),
+            "accuracy": _last_accuracies(record, order),
         }
 
     def write(self, blob: bytearray) -> dict[str, Any]:
@@ -250,13 +252,20 @@ def _last_change(configs: Sequence[str]) -> int:
     return max((n for n in range(1, len(configs)) if configs[n] != configs[n - 1]), default=0) + 1
 
 
-def _last_accuracies(record: RunRecord) -> list[float]:
-    """Test accuracy of every task after the last one, by task."""
+def _order(record: RunRecord) -> list[int]:
+    """The numbers of the tasks in the order of their first visits; a stream may leave tasks out."""
+    table = record.accuracy
+    return list(dict.fromkeys(table["task"].to_numpy()[(table["when"] == "after").to_numpy()].tolist()))
+
+
+def _last_accuracies(record: RunRecord, order: Sequence[int]) -> list[float]:
+    """Test accuracy of every task after the last one, in `order`."""
     when, position, task, value = (
         record.accuracy[name].to_numpy() for name in ("when", "position", "task", "test_accuracy")
     )
     last = (when == "after") & (position == position.max())
-    return value[last][np.argsort(task[last])].round(4).tolist()
+    by_task = dict(zip(task[last].tolist(), value[last].round(4).tolist(), strict=True))
+    return [by_task[number] for number in order]
 
 
 def _round(value: Any) -> float | None:

@@ -89,8 +89,12 @@ class LiveMonitor:
         """Take an epoch in; draw if it is time to."""
         self.bar.value = visit * self.spec.schedule.epochs + row["epoch"]
         self.label.value = describe(self.spec, visit, row)
+        blank, at = [np.nan] * self.spec.model.depth, visit * (self.spec.schedule.epochs + 1) + row["epoch"]
+        # a resumed run begins in the middle; brute force trains one task again and again
+        self.accuracy = [*self.accuracy, *[(visit, np.nan)] * (at - len(self.accuracy))][:at]
+        self.transfer = [*self.transfer, *[blank] * (at - len(self.transfer))][:at]
         self.accuracy.append((visit, row["valid_accuracy"]))
-        self.transfer.append(list(report.transfer) or [np.nan] * self.spec.model.depth)
+        self.transfer.append(list(report.transfer) or blank)
         self.posterior = dict(report.weights[-1][1]) if report.weights else self.posterior
         self.log.epoch(visit, row, report)
         if self.live and time.monotonic() - self.drawn >= SECONDS:
