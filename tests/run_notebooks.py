@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from warm_kernel import NAME, warm
 
@@ -40,14 +41,8 @@ def main() -> int:
 @contextmanager
 def kernels():
     """What nbval needs in the environment: its kernels come from one process, for both passes."""
-    before = dict(os.environ)
-    with warm({**before, **ENVIRONMENT}) as environment:
-        os.environ.update(environment)
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+    with warm({**os.environ, **ENVIRONMENT}) as environment, patch.dict(os.environ, environment):
+        yield
 
 
 def train_smoke() -> None:

@@ -61,13 +61,16 @@ def test_ranking_is_best_first():
     assert table.loc[0, "accuracy"] == pytest.approx(0.75)
 
 
-def contrasts(margins):
-    trials = [
+def planted_ahead_by(margins):
+    return pd.DataFrame(
         trial("static", config, seed, 0.5, 0.5 + (margin if config == PLANTED["low"][0] else 0))
         for seed, margin in enumerate(margins)
         for config in PLANTED["low"]
-    ]
-    return contrast_table(pd.DataFrame(trials)).loc[0]
+    )
+
+
+def contrasts(margins):
+    return contrast_table(planted_ahead_by(margins)).loc[0]
 
 
 def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
@@ -82,12 +85,7 @@ def test_contrast_is_paired_over_trials_and_judged_by_its_interval():
 
 def test_contrasts_are_corrected_for_each_other():
     """Alone the margins are significant (p = 0.03); of two such comparisons neither is."""
-    margins = [0.06, 0.12, 0.14]
-    trials = pd.DataFrame(
-        trial("static", config, seed, 0.5, 0.5 + margin * (config == PLANTED["low"][0]))
-        for seed, margin in enumerate(margins)
-        for config in PLANTED["low"]
-    )
+    trials = planted_ahead_by([0.06, 0.12, 0.14])
     assert contrast_table(trials)["verdict"].tolist() == ["as planted"]
     assert contrast_table(pd.concat([trials, trials.assign(base="df-cnn")]))["verdict"].tolist() == ["undecided"] * 2
 

@@ -67,15 +67,19 @@ class RunStore:
         folder = self.root / run_id
         if folder.parent != self.root or run_id.startswith("."):
             return None
+        return self._read(folder)
+
+    def _read(self, folder: Path, in_the_way: bool = False) -> RunRecord | None:
+        """What `get` returns; a record of another version that is `in_the_way` is moved to `.aside`, too."""
         try:
             return read_record(folder)
         except FileNotFoundError:
             return None
-        except Foreign as problem:
-            log.warning("run %s is left out: %s", run_id, problem)
-            return None
         except Damaged as problem:
-            self._set_aside(folder, problem)
+            if isinstance(problem, Foreign) and not in_the_way:
+                log.warning("run %s is left out: %s", folder.name, problem)
+            else:
+                self._set_aside(folder, problem)
             return None
         except OSError as error:
             raise LasemError(f"cannot read {folder}: {error.strerror or error}") from error
@@ -183,18 +187,9 @@ class RunStore:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not attempts_left:
                     raise  # at last: what is there is damaged and cannot be set aside
-            if (theirs := self._theirs(run_id)) is not None:  # what is in the way is set aside, then ours moves in
+            if (theirs := self._read(folder, in_the_way=True)) is not None:  # set aside what is not, then ours moves in
                 add_model(temporary / "model.pt", folder)
                 return theirs
-
-    def _theirs(self, run_id: str) -> RunRecord | None:
-        try:
-            return read_record(self.root / run_id)
-        except Foreign as problem:
-            self._set_aside(self.root / run_id, problem)
-            return None
-        except (Damaged, OSError):
-            return self.get(run_id)
 
     def _set_aside(self, folder: Path, problem: Damaged) -> None:
         aside = self.root / ".aside"

@@ -253,7 +253,8 @@ def _last_change(configs: Sequence[str]) -> int:
 
 
 def _order(record: RunRecord) -> list[int]:
-    """The numbers of the tasks in the order of their first visits; a stream may leave tasks out."""
+    """The numbers of the tasks in the order of their first visits; a stream may leave tasks out. Not from the history,
+    which is decoded only for runs that chose."""
     table = record.accuracy
     return list(dict.fromkeys(table["task"].to_numpy()[(table["when"] == "after").to_numpy()].tolist()))
 

@@ -90,11 +90,8 @@ class LiveMonitor:
         self.bar.value = visit * self.spec.schedule.epochs + row["epoch"]
         self.label.value = describe(self.spec, visit, row)
         blank, at = [np.nan] * self.spec.model.depth, visit * (self.spec.schedule.epochs + 1) + row["epoch"]
-        # a resumed run begins in the middle; brute force trains one task again and again
-        self.accuracy = [*self.accuracy, *[(visit, np.nan)] * (at - len(self.accuracy))][:at]
-        self.transfer = [*self.transfer, *[blank] * (at - len(self.transfer))][:at]
-        self.accuracy.append((visit, row["valid_accuracy"]))
-        self.transfer.append(list(report.transfer) or blank)
+        self.accuracy = [*up_to(at, self.accuracy, (visit, np.nan)), (visit, row["valid_accuracy"])]
+        self.transfer = [*up_to(at, self.transfer, blank), list(report.transfer) or blank]
         self.posterior = dict(report.weights[-1][1]) if report.weights else self.posterior
         self.log.epoch(visit, row, report)
         if self.live and time.monotonic() - self.drawn >= SECONDS:
@@ -169,6 +166,11 @@ class LiveMonitor:
         starts = [i for i in range(n) if i == 0 or visits[i] != visits[i - 1]]
         self.valid.set_data(range(n), values)
         self.starts.set_data(starts, [values[i] for i in starts])
+
+
+def up_to(n: int, rows: Sequence[Any], blank: Any) -> list[Any]:
+    """The first `n` of `rows`: a resumed run begins in the middle, and brute force trains one task again and again."""
+    return [*rows[:n], *[blank] * (n - len(rows))]
 
 
 def set_bars(bars: Iterable[Any], heights: Sequence[float]) -> None:
